@@ -1,0 +1,96 @@
+# Everything a person does with a checkout. Needs Python 3.11 or newer with venv, and make;
+# `make` alone says what there is. Another interpreter: make PYTHON=python3.12 test
+
+PYTHON ?= python3
+
+VENV := .venv
+BIN := $(VENV)/bin
+# Newer than what it depends on while the environment holds what setup.py asks for.
+STAMP := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help demo test check bench-quick docs clean distclean setup format \
+	style types layers packaging news
+
+help:
+	@echo 'make demo         play: a server and 50 bots for 20 seconds, and what was measured'
+	@echo 'make test         the test suite under pytest, then under trial'
+	@echo 'make check        everything that must hold before a change goes in, tests included'
+	@echo 'make bench-quick  one JSON line: server CPU per client and tick, beside plain Twisted'
+	@echo 'make docs         build the documentation into docs/_build/html'
+	@echo 'make format       rewrite the code in the project'\''s style'
+	@echo 'make news         what the next release will say it changed'
+	@echo 'make clean        remove what the other targets made, except the environment in $(VENV)'
+	@echo 'make distclean    remove the environment as well'
+
+# ---------------------------------------------------------------------------------- environment
+
+setup: $(STAMP)
+
+# An environment that is already there is used as it is; a half-made one is removed again.
+$(STAMP): setup.py pyproject.toml gamenet/_version.py
+	@python=$(PYTHON); if [ -x $(BIN)/python ]; then python=$(BIN)/python; fi; \
+	found=$$($$python -c 'import sys; print("%d.%d.%d" % sys.version_info[:3])' 2>/dev/null) || { \
+		echo "gamenet needs Python 3.11 or newer, and '$$python' does not run. Name one: make PYTHON=python3.11" >&2; exit 1; }; \
+	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "gamenet needs Python 3.11 or newer, and '$$python' is $$found. Name one: make PYTHON=python3.11" >&2; exit 1; }
+	@if [ ! -x $(BIN)/python ]; then \
+		echo "Making $(VENV)"; \
+		$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }; \
+	fi
+	@echo "Installing gamenet and its tools into $(VENV)"
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+# ------------------------------------------------------------------------------------------- use
+
+demo: $(STAMP)
+	@$(BIN)/gamenet demo --seconds 20 --bots 50
+
+bench-quick: $(STAMP)
+	@$(BIN)/python benchmarks/quick.py
+
+# ----------------------------------------------------------------------------------------- tests
+
+test: $(STAMP)
+	$(BIN)/python -m pytest
+	$(BIN)/python -m twisted.trial tests
+
+# ---------------------------------------------------------------------------------------- checks
+
+check: style types layers test packaging docs news
+	@echo 'make check: all passed'
+
+style: $(STAMP)
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+
+types: $(STAMP)
+	$(BIN)/mypy
+
+layers: $(STAMP)
+	$(BIN)/lint-imports --no-logo
+
+packaging: $(STAMP)
+	$(BIN)/python tests/packaging/check_installs.py
+
+docs: $(STAMP)
+	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
+	@echo 'Documentation: docs/_build/html/index.html'
+
+news: $(STAMP)
+	$(BIN)/python tests/packaging/check_news.py
+
+format: $(STAMP)
+	$(BIN)/ruff check --fix-only --quiet
+	$(BIN)/ruff format
+
+clean:
+	rm -rf build dist *.egg-info docs/_build .hypothesis _trial_temp* \
+		.import_linter_cache .mypy_cache .pytest_cache .ruff_cache twisted/plugins/dropin.cache
+	find .ci benchmarks docs examples gamenet tests twisted -name __pycache__ -type d -prune \
+		-exec rm -rf {} +
+
+distclean: clean
+	rm -rf $(VENV)

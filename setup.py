@@ -1,0 +1,92 @@
+"""
+The packaging of gamenet.
+
+Two things here look odd and must stay (docs/decisions/0005-setup-py.rst):
+
+- ``package_dir={"": "."}`` makes ``pip install -e .`` put this directory on ``sys.path`` instead
+  of installing an import hook. Twisted finds plugins by walking ``sys.path`` and cannot see
+  through the hook, so without this line ``twistd`` does not list gamenet in an editable install.
+- Packages are listed by hand, ``twisted.plugins`` among them. Nothing under ``twisted/`` may ever
+  hold an ``__init__.py``: in a wheel it would overwrite the user's Twisted.
+"""
+
+import re
+from pathlib import Path
+
+from setuptools import setup
+
+HERE = Path(__file__).resolve().parent
+
+
+def read(name: str) -> str:
+    return (HERE / name).read_text(encoding="utf-8")
+
+
+def version() -> str:
+    """Return ``gamenet.__version__`` without importing gamenet, which needs Twisted."""
+    found = re.search(r'^__version__ = "([^"]+)"$', read("gamenet/_version.py"), re.MULTILINE)
+    if found is None:
+        raise SystemExit('gamenet/_version.py has no line of the form __version__ = "1.2.3"')
+    return found[1]
+
+
+TEST = [
+    "pytest>=8",
+    "pytest-twisted>=1.14",
+    "hypothesis>=6.100",
+    "pytest-randomly>=3.15",
+]
+DOCS = [
+    "sphinx>=7.3",
+    "furo",
+]
+DEV = [
+    *TEST,
+    *DOCS,
+    "build>=1.2",
+    "import-linter>=2.1",
+    "mypy>=1.13",
+    "mypy-zope>=1.0.9",
+    "ruff>=0.17,<0.18",  # bounded: each minor release may format differently
+    "towncrier>=24.8",
+]
+
+setup(
+    name="gamenet",
+    version=version(),
+    description="Game networking on Twisted: reliable TCP and low-latency UDP in one session",
+    long_description=read("README.rst"),
+    long_description_content_type="text/x-rst",
+    author="the gamenet developers",
+    license="MIT",
+    license_files=["LICENSE"],
+    keywords=["game", "networking", "multiplayer", "twisted", "udp", "tcp", "server"],
+    classifiers=[
+        "Development Status :: 3 - Alpha",
+        "Framework :: Twisted",
+        "Intended Audience :: Developers",
+        "Operating System :: OS Independent",
+        "Programming Language :: Python :: 3",
+        "Programming Language :: Python :: 3 :: Only",
+        "Programming Language :: Python :: 3.11",
+        "Programming Language :: Python :: 3.12",
+        "Programming Language :: Python :: 3.13",
+        "Topic :: Games/Entertainment",
+        "Topic :: Software Development :: Libraries :: Python Modules",
+        "Topic :: System :: Networking",
+        "Typing :: Typed",
+    ],
+    package_dir={"": "."},
+    packages=["gamenet", "gamenet.core", "gamenet.demo", "twisted.plugins"],
+    package_data={"gamenet": ["py.typed"]},
+    include_package_data=False,
+    zip_safe=False,
+    python_requires=">=3.11",
+    install_requires=[
+        "Twisted[tls]>=24.11",
+        "msgspec>=0.19",
+        "cryptography>=42",
+    ],
+    extras_require={"test": TEST, "docs": DOCS, "dev": DEV},
+    entry_points={"console_scripts": ["gamenet = gamenet.cli:main"]},
+)
