@@ -1,0 +1,181 @@
+"""The client's side of the session: inputs out, states in, the clock, the binding of UDP.
+
+Layer 1. Runs on: the reactor thread. PROTOCOL sections 3 and 4.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from gamenet.core import frames
+from gamenet.core.clock import ServerClock
+from gamenet.core.inputs import InputSender
+from gamenet.core.path import Address, ClientPath
+from gamenet.core.quality import microseconds
+from gamenet.core.session import Session, Setup
+from gamenet.core.state_channel import StateReceiver
+from gamenet.core.text import clean
+from gamenet.core.wire import (
+    CHALLENGE_BYTES,
+    INPUT_ACK,
+    IS_MESSAGE,
+    MAX_BODY_BYTES,
+    PADDING,
+    TIME_QUERY,
+    TYPE_MASK,
+    DatagramKind,
+    MessageType,
+)
+from gamenet.errors import DisconnectReason, WireError
+from gamenet.events import SERVER, Chat, PathChanged, Player, State
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+TIME_SECONDS: Final = 0.25
+"""How often the client asks for the time."""
+MAX_AUTHORS: Final = 1_024
+"""Chat authors remembered as one object each."""
+_INPUT: Final = int(MessageType.INPUT)
+_INPUT_ACK: Final = int(MessageType.INPUT_ACK)
+_UNRELIABLE: Final = int(MessageType.UNRELIABLE)
+_STATE: Final = int(MessageType.STATE)
+_TIME: Final = int(MessageType.TIME)
+
+
+class ClientSession(Session):
+    """The joined session, as the client's reactor thread sees it.
+
+    :param take_state: called with each newer state; keeps only the last.
+    :param seen_state: tells the newest state number that the game has taken.
+    """
+
+    __slots__ = (
+        "_authors",
+        "_next_time",
+        "_seen_state",
+        "_take_state",
+        "clock",
+        "inputs",
+        "path",
+        "states",
+    )
+
+    def __init__(
+        self,
+        setup: Setup,
+        *,
+        address: Address,
+        longest_pause_seconds: float,
+        input_bits: int,
+        take_state: Callable[[State], None],
+        seen_state: Callable[[], int],
+    ) -> None:
+        super().__init__(setup)
+        self.path = ClientPath(address, longest_pause_seconds)
+        self.inputs = InputSender(input_bits)
+        self.states = StateReceiver()
+        self.clock = ServerClock()
+        self._take_state = take_state
+        self._seen_state = seen_state
+        self._next_time = 0.0
+        self._authors: dict[int, Player] = {self.player.id: self.player, 0: SERVER}
+        self._unheard = True
+
+    @property
+    def route(self) -> Address | None:
+        return self.path.address if self.path.bound else None
+
+    def queue_input(self, number: int, buttons: int) -> None:
+        """Add the next input; it goes with every datagram until the server has it."""
+        self.inputs.put(number, buttons)
+        self.mark_dirty()
+
+    def _data_came(self) -> None:
+        self._bound()
+
+    def _bound(self) -> None:
+        self.path.bound = True
+        self._unheard = False
+        self.turn.emit(PathChanged(self.player, "udp", "bound"))
+        self.mark_dirty()
+
+    def _receive_message(self, kind: int, payload: bytes, now: float) -> None:
+        plain = kind & TYPE_MASK
+        if plain == _STATE:
+            self._receive_state(kind, payload, now)
+        elif kind == _INPUT_ACK:
+            if len(payload) != INPUT_ACK.size:
+                raise WireError("INPUT_ACK of the wrong length")
+            if not self.inputs.acknowledge(INPUT_ACK.unpack(payload)[0]):
+                raise WireError("INPUT_ACK of an input never sent")
+        elif plain == _UNRELIABLE:
+            self._receive_unreliable(kind, payload)
+        elif kind == _TIME:
+            self.quality.time_reply(payload, now)
+        else:
+            raise WireError(f"message of type {kind} from a server")
+
+    def _receive_state(self, kind: int, payload: bytes, now: float) -> None:
+        fields = self.states.receive(payload)
+        if fields is None:
+            self.counters.states_outdated += 1
+            return
+        number, tick, server_ms, input_number, data = fields
+        value = self.codec.decode(data) if kind & IS_MESSAGE else data
+        self.counters.states_received += 1
+        seconds = server_ms / 1000
+        self.clock.observe(seconds, tick, now, self.quality.estimator.rtt_min)
+        self._take_state(State(number, value, tick, seconds, input_number))
+
+    def _receive_control(self, kind: int, body: bytes, address: Address, now: float) -> bool:
+        if kind == DatagramKind.CHALLENGE and len(body) == MAX_BODY_BYTES:
+            self._control.append((DatagramKind.RESPONSE, body[:CHALLENGE_BYTES], self.path.address))
+            self.mark_dirty()
+        elif kind == DatagramKind.BOUND and not body:
+            if not self.path.bound:
+                self._bound()
+        elif kind != DatagramKind.PONG or len(body) != 4:
+            return False
+        return True
+
+    def _receive_say(self, data: bytes) -> None:
+        author, name, text, private = frames.decode_said(data)
+        player = self._authors.get(author)
+        if player is None:
+            if len(self._authors) >= MAX_AUTHORS:
+                self._authors = {self.player.id: self.player, 0: SERVER}
+            player = self._authors[author] = Player(author, clean(name), "")
+        self._await_taking()
+        self.turn.emit(Chat(player, clean(text), private))
+
+    def _messages(self, now: float) -> list[tuple[int, bytes]]:
+        messages: list[tuple[int, bytes]] = []
+        if now >= self._next_time:
+            self._next_time = now + TIME_SECONDS
+            messages.append((_TIME, TIME_QUERY.pack(microseconds(now))))
+        inputs = self.inputs.message(self._seen_state())
+        if inputs:
+            messages.append((_INPUT, inputs))
+        return messages
+
+    def tick(self, now: float) -> DisconnectReason | None:
+        path = self.path
+        if path.attempt_due(now):
+            self._control.append((DatagramKind.BIND, PADDING, path.address))
+            self.mark_dirty()
+        elif path.bound and (
+            self.inputs.values or now - self.last_datagram_out >= self.limits.ping_seconds
+        ):
+            if not self.inputs.values:
+                number = self._ping_number.to_bytes(4, "big")
+                self._control.append((DatagramKind.PING, number, path.address))
+            self.mark_dirty()
+        reason = super().tick(now)
+        if not path.bound:
+            self.next_tick = min(self.next_tick, path.next_attempt)
+        elif self.inputs.values:
+            self.next_tick = 0.0
+        else:
+            self.next_tick = min(self.next_tick, self.last_datagram_out + self.limits.ping_seconds)
+        return reason

@@ -1,0 +1,113 @@
+"""Counts of everything that happened to a datagram, a frame or an event.
+
+Layer 1. Written on: the reactor thread, plain ints. Read on: any thread, by ``snapshot``.
+
+Every datagram and every frame is delivered or dropped for exactly one cause::
+
+    datagrams_in == datagrams_delivered + sum(drop_datagram_*)
+    frames_in == frames_delivered + sum(drop_frame_*)
+"""
+
+from __future__ import annotations
+
+
+class Counters:
+    """One number for each way things can go."""
+
+    __slots__ = (
+        "acks_of_unsent",
+        "bytes_in",
+        "bytes_out",
+        "commands",
+        "datagrams_delivered",
+        "datagrams_in",
+        "datagrams_out",
+        "drop_datagram_epoch",
+        "drop_datagram_forged",
+        "drop_datagram_long",
+        "drop_datagram_malformed",
+        "drop_datagram_not_ours",
+        "drop_datagram_replayed",
+        "drop_datagram_short",
+        "drop_datagram_unexpected",
+        "drop_datagram_unknown_session",
+        "drop_frame_after_end",
+        "drop_frame_malformed",
+        "drop_frame_unexpected",
+        "drop_send_error",
+        "drop_send_full",
+        "drop_send_unreliable",
+        "drop_verb_gone",
+        "events_refused",
+        "frames_delivered",
+        "frames_in",
+        "frames_out",
+        "inputs_emitted",
+        "inputs_missing",
+        "inputs_over_rate",
+        "joins",
+        "leaves",
+        "receive_errors",
+        "states_outdated",
+        "states_received",
+        "states_replaced",
+        "tcp_bytes_in",
+        "tcp_bytes_out",
+        "unjoined_refused",
+    )
+
+    acks_of_unsent: int
+    bytes_in: int
+    bytes_out: int
+    commands: int
+    datagrams_delivered: int
+    datagrams_in: int
+    datagrams_out: int
+    drop_datagram_epoch: int
+    drop_datagram_forged: int
+    drop_datagram_long: int
+    drop_datagram_malformed: int
+    drop_datagram_not_ours: int
+    drop_datagram_replayed: int
+    drop_datagram_short: int
+    drop_datagram_unexpected: int
+    drop_datagram_unknown_session: int
+    drop_frame_after_end: int
+    drop_frame_malformed: int
+    drop_frame_unexpected: int
+    drop_send_error: int
+    drop_send_full: int
+    drop_send_unreliable: int
+    drop_verb_gone: int
+    events_refused: int
+    frames_delivered: int
+    frames_in: int
+    frames_out: int
+    inputs_emitted: int
+    inputs_missing: int
+    inputs_over_rate: int
+    joins: int
+    leaves: int
+    receive_errors: int
+    states_outdated: int
+    states_received: int
+    states_replaced: int
+    tcp_bytes_in: int
+    tcp_bytes_out: int
+    unjoined_refused: int
+
+    def __init__(self) -> None:
+        for name in self.__slots__:
+            setattr(self, name, 0)
+
+    def snapshot(self) -> dict[str, int]:
+        """All counts by name."""
+        return {name: getattr(self, name) for name in self.__slots__}
+
+    def drops(self) -> dict[str, int]:
+        """The causes of loss that occurred, without their zeros."""
+        return {
+            name: count
+            for name, count in self.snapshot().items()
+            if count and name.startswith(("drop_", "events_refused", "unjoined_refused"))
+        }

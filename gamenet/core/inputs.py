@@ -1,0 +1,197 @@
+"""Inputs: the buttons of each tick, resent until acknowledged, emitted once and in order.
+
+Layer 1. Runs on: the reactor thread. PROTOCOL section 4, INPUT; the idea of one bit for an
+unchanged tick is from Glenn Fiedler, "Deterministic Lockstep" (2014).
+
+Every INPUT message carries all inputs that the server has not acknowledged, so a lost datagram
+costs nothing while any later one arrives. The sender keeps at most 120; older ones are given up,
+and the receiver learns of it from where the next message starts.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from struct import Struct
+from typing import Final
+
+from gamenet.errors import WireError
+
+# INPUT      u32 newest number | u32 seen (newest state number taken) | u8 count 1..120
+#            | u8 bits 1..64 | bits, first first: the oldest value whole, then for each next tick
+#            0 = same as before, or 1 and the new value; padded with zeros to a byte
+INPUT: Final = Struct("!IIBB")
+MAX_INPUTS: Final = 120
+MAX_NUMBER: Final = 0xFFFFFFFF
+RATE_WINDOW_SECONDS: Final = 2.0
+
+
+def encode_inputs(newest: int, seen: int, values: deque[int] | list[int], bits: int) -> bytes:
+    """An INPUT message.
+
+    :param values: the buttons of ``newest - len(values) + 1`` up to ``newest``.
+    :param bits: width of a value, 1 to 64.
+    """
+    iterator = iter(values)
+    last = stream = next(iterator)
+    length = bits
+    changed = 1 << bits
+    for value in iterator:
+        if value == last:
+            stream <<= 1
+            length += 1
+        else:
+            stream = stream << (bits + 1) | changed | value
+            length += bits + 1
+            last = value
+    padding = -length % 8
+    packed = (stream << padding).to_bytes((length + padding) // 8, "big")
+    return INPUT.pack(newest, seen, len(values), bits) + packed
+
+
+def decode_inputs(data: bytes) -> tuple[int, int, int, list[int]]:
+    """:returns: newest number, seen, bits, and the values from oldest to newest.
+    :raises WireError: unless the stream is exactly as long as it says and padded with zeros.
+    """
+    if len(data) <= INPUT.size:
+        raise WireError("INPUT ends early")
+    newest, seen, count, bits = INPUT.unpack_from(data)
+    if not (1 <= count <= MAX_INPUTS and 1 <= bits <= 64 and count <= newest):
+        raise WireError("INPUT with values out of range")
+    left = (len(data) - INPUT.size) * 8
+    stream = int.from_bytes(data[INPUT.size :], "big")
+    left -= bits
+    if left < 0:
+        raise WireError("INPUT ends early")
+    last = stream >> left
+    values = [last]
+    mask = (1 << bits) - 1
+    for _ in range(count - 1):
+        left -= 1
+        if left < 0:
+            raise WireError("INPUT ends early")
+        if stream >> left & 1:
+            left -= bits
+            if left < 0:
+                raise WireError("INPUT ends early")
+            last = stream >> left & mask
+        values.append(last)
+    if left >= 8 or stream & ((1 << left) - 1):
+        raise WireError("INPUT with bytes to spare")
+    return newest, seen, bits, values
+
+
+class InputSender:
+    """The client's side: inputs not yet acknowledged."""
+
+    __slots__ = ("_message", "_seen", "acknowledged", "bits", "given_up", "newest", "values")
+
+    def __init__(self, bits: int) -> None:
+        self.bits = bits
+        self.newest = 0
+        """The newest number put in; numbers start at 1."""
+        self.acknowledged = 0
+        """Everything up to here is emitted by the server, or given up."""
+        self.given_up = 0
+        """How many inputs were dropped unacknowledged because 120 were waiting."""
+        self.values: deque[int] = deque()
+        self._message = b""
+        self._seen = 0
+
+    def put(self, number: int, buttons: int) -> None:
+        """Add the input of the next number."""
+        assert number == self.newest + 1, "inputs are numbered without gaps"
+        self.newest = number
+        self.values.append(buttons)
+        if len(self.values) > MAX_INPUTS:
+            self.values.popleft()
+            self.given_up += 1
+        self._message = b""
+
+    def acknowledge(self, number: int) -> bool:
+        """Forget all inputs up to *number*.
+
+        :returns: False for a number that was never sent; nothing changes then.
+        """
+        if number > self.newest:
+            return False
+        if number > self.acknowledged:
+            self.acknowledged = number
+            waiting = self.newest - number
+            while len(self.values) > waiting:
+                self.values.popleft()
+            self._message = b""
+        return True
+
+    def message(self, seen: int) -> bytes:
+        """The INPUT message with everything unacknowledged; b"" when there is nothing."""
+        if not self.values:
+            return b""
+        if not self._message or seen != self._seen:
+            self._message = encode_inputs(self.newest, seen, self.values, self.bits)
+            self._seen = seen
+        return self._message
+
+
+class InputReceiver:
+    """The server's side: emits each number once, in order, with the gaps reported."""
+
+    __slots__ = (
+        "_allowance",
+        "_emitted",
+        "_since",
+        "bits",
+        "max_hz",
+        "over_rate",
+        "seen",
+        "settled",
+    )
+
+    def __init__(self, bits: int, max_hz: int) -> None:
+        self.bits = bits
+        self.max_hz = max_hz
+        self.settled = 0
+        """Everything up to here is emitted or given up; this is what INPUT_ACK carries."""
+        self._emitted = 0
+        self.seen = 0
+        """The newest state number that the sender's game has taken."""
+        self.over_rate = 0
+        """Inputs dropped because the sender makes more than ``max_hz`` of them."""
+        self._allowance = max_hz * RATE_WINDOW_SECONDS
+        self._since = 0.0
+
+    def receive(self, data: bytes, now: float, room: int) -> list[tuple[int, int, int]]:
+        """The new inputs in an INPUT message: (number, buttons, missing before it), in order.
+
+        :param room: at most so many; the rest stay unacknowledged and will come again.
+        :raises WireError: if the message cannot be decoded or has another width than agreed.
+        """
+        if len(data) > INPUT.size and 0 < INPUT.unpack_from(data)[0] <= self.settled:
+            return []
+        newest, seen, bits, values = decode_inputs(data)
+        if bits != self.bits:
+            raise WireError(f"INPUT of {bits} bits where {self.bits} were agreed")
+        if seen > self.seen:
+            self.seen = seen
+        # A token bucket of two seconds' worth of inputs.
+        refilled = self._allowance + (now - self._since) * self.max_hz
+        allowance = min(self.max_hz * RATE_WINDOW_SECONDS, refilled)
+        self._since = now
+        number = newest - len(values)
+        fresh: list[tuple[int, int, int]] = []
+        for buttons in values:
+            number += 1
+            if number <= self.settled:
+                continue
+            if len(fresh) >= room:
+                break
+            self.settled = number
+            if allowance >= 1.0:
+                allowance -= 1.0
+                fresh.append((number, buttons, number - self._emitted - 1))
+                self._emitted = number
+            else:
+                # Settled without being emitted: nobody resends it, and the next one that is
+                # emitted reports the hole.
+                self.over_rate += 1
+        self._allowance = allowance
+        return fresh

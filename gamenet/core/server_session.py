@@ -1,0 +1,182 @@
+"""The server's side of one peer: inputs in, states out.
+
+Layer 1. Runs on: the reactor thread. PROTOCOL sections 3 and 4.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from gamenet.core import frames
+from gamenet.core.inputs import InputReceiver
+from gamenet.core.path import Address, ServerPath
+from gamenet.core.quality import microseconds
+from gamenet.core.session import Session, Setup
+from gamenet.core.state_channel import StateSender
+from gamenet.core.text import checked_chat
+from gamenet.core.wire import (
+    INPUT_ACK,
+    TIME_QUERY,
+    TIME_REPLY,
+    TYPE_MASK,
+    DatagramKind,
+    MessageType,
+)
+from gamenet.errors import DisconnectReason, RemoteProtocolError, WireError
+from gamenet.events import Chat, Input, PathChanged
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_INPUT: Final = int(MessageType.INPUT)
+_INPUT_ACK: Final = int(MessageType.INPUT_ACK)
+_UNRELIABLE: Final = int(MessageType.UNRELIABLE)
+_STATE: Final = int(MessageType.STATE)
+_TIME: Final = int(MessageType.TIME)
+
+
+class ServerSession(Session):
+    """One player, as the server's reactor thread sees it.
+
+    :param random_bytes: source of challenges.
+    :param queue_messages: messages beyond the window before the slow-consumer rule applies.
+    :param slow_seconds: how long they may stay beyond it.
+    """
+
+    __slots__ = (
+        "_input_ack_due",
+        "_queue_bytes",
+        "_queue_messages",
+        "_slow_seconds",
+        "_slow_since",
+        "_time_asked",
+        "inputs",
+        "path",
+        "states",
+    )
+
+    def __init__(
+        self,
+        setup: Setup,
+        *,
+        input_bits: int,
+        max_input_hz: int,
+        random_bytes: Callable[[int], bytes],
+        queue_messages: int,
+        queue_bytes: int,
+        slow_seconds: float,
+    ) -> None:
+        super().__init__(setup)
+        self.path = ServerPath(random_bytes)
+        self.inputs = InputReceiver(input_bits, max_input_hz)
+        self.states = StateSender()
+        self._input_ack_due = False
+        self._time_asked: tuple[int, float] | None = None
+        self._queue_messages = queue_messages
+        self._queue_bytes = queue_bytes
+        self._slow_seconds = slow_seconds
+        self._slow_since: float | None = None
+
+    @property
+    def route(self) -> Address | None:
+        return self.path.address
+
+    def queue_state(
+        self,
+        number: int,
+        payload: bytes,
+        flag: int,
+        tick: int,
+        server_ms: int,
+        input_number: int,
+    ) -> None:
+        """Make this the state that the player gets next; an older one waiting is forgotten."""
+        self.states.put(number, payload, flag, tick, server_ms, input_number)
+        self.mark_dirty()
+
+    def _data_came(self) -> None:
+        pass
+
+    def _receive_message(self, kind: int, payload: bytes, now: float) -> None:
+        if kind == _INPUT:
+            turn = self.turn
+            fresh = self.inputs.receive(payload, now, turn.room - len(turn.batch))
+            for number, buttons, missing in fresh:
+                turn.emit(Input(self.player, number, buttons, missing, self.inputs.seen))
+                if missing:
+                    self.counters.inputs_missing += missing
+            self.counters.inputs_emitted += len(fresh)
+            self._input_ack_due = True
+        elif kind & TYPE_MASK == _UNRELIABLE:
+            self._receive_unreliable(kind, payload)
+        elif kind == _TIME:
+            if len(payload) != TIME_QUERY.size:
+                raise WireError("TIME of the wrong length")
+            # Rides on the next datagram; the wait is told, so it does not count as round trip.
+            self._time_asked = (TIME_QUERY.unpack(payload)[0], now)
+        else:
+            raise WireError(f"message of type {kind} from a client")
+
+    def _receive_control(self, kind: int, body: bytes, address: Address, now: float) -> bool:
+        if kind == DatagramKind.BIND:
+            answer = self.path.bind(body, address, now)
+            if answer is None:
+                return False
+            self._control.append((*answer, address))
+        elif kind == DatagramKind.RESPONSE:
+            before = self.path.address
+            if not self.path.respond(body, address):
+                return False
+            self._control.append((DatagramKind.BOUND, b"", address))
+            if before is None:
+                self.turn.emit(PathChanged(self.player, "udp", "bound"))
+        elif kind == DatagramKind.PING and len(body) == 4 and address == self.path.address:
+            self._control.append((DatagramKind.PONG, body, address))
+        else:
+            return False
+        self.mark_dirty()
+        return True
+
+    def _receive_say(self, data: bytes) -> None:
+        try:
+            text = checked_chat(frames.decode_say(data))
+        except ValueError as error:
+            if isinstance(error, WireError):
+                raise
+            raise RemoteProtocolError(str(error)) from None
+        self._await_taking()
+        self.turn.emit(Chat(self.player, text, False))
+
+    def _messages(self, now: float) -> list[tuple[int, bytes]]:
+        messages: list[tuple[int, bytes]] = []
+        if self._input_ack_due:
+            self._input_ack_due = False
+            messages.append((_INPUT_ACK, INPUT_ACK.pack(self.inputs.settled)))
+        if self._time_asked is not None:
+            asked, came = self._time_asked
+            self._time_asked = None
+            reply = TIME_REPLY.pack(asked, microseconds(came), microseconds(now))
+            messages.append((_TIME, reply))
+        state = self.states.take()
+        if state is not None:
+            flag, message = state
+            messages.append((_STATE | flag, message))
+        return messages
+
+    def tick(self, now: float) -> DisconnectReason | None:
+        outgoing = self.outgoing
+        messages, size = outgoing.waiting_messages, outgoing.waiting_bytes
+        if messages > self._queue_messages or size > self._queue_bytes:
+            if self._slow_since is None:
+                self._slow_since = now
+            if (
+                now - self._slow_since >= self._slow_seconds
+                or messages > 2 * self._queue_messages
+                or size > 2 * self._queue_bytes
+            ):
+                return DisconnectReason.SLOW_CONSUMER
+        else:
+            self._slow_since = None
+        if self._input_ack_due:
+            self.mark_dirty()
+        return super().tick(now)

@@ -1,0 +1,160 @@
+"""The reliable stream of one session: numbered, windowed, acknowledged when taken.
+
+Layer 1. Runs on: the reactor thread. PROTOCOL section 2.
+
+DATA and SAY frames are numbered from 1 by their order alone. An ACK tells how many the peer's
+*game* has taken; a sender keeps each message until then, and may have only a window of them on
+their way. Back-pressure is this window, never a paused connection.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+from gamenet.errors import RemoteProtocolError
+
+
+class Outgoing:
+    """Messages to the peer: first those on their way, then those that wait for the window.
+
+    :param window_messages: how many the peer lets be on their way.
+    :param window_bytes: how many bytes of them, counted as kind and body of each frame.
+    """
+
+    __slots__ = (
+        "_flying",
+        "_flying_bytes",
+        "_waiting",
+        "_waiting_bytes",
+        "_window_bytes",
+        "_window_messages",
+        "acknowledged",
+        "sent",
+    )
+
+    def __init__(self, window_messages: int, window_bytes: int) -> None:
+        self._window_messages = window_messages
+        self._window_bytes = window_bytes
+        self._flying: deque[bytes] = deque()
+        self._flying_bytes = 0
+        self._waiting: deque[bytes] = deque()
+        self._waiting_bytes = 0
+        self.sent = 0
+        self.acknowledged = 0
+
+    def put(self, frame: bytes) -> None:
+        """Queue a DATA or SAY frame."""
+        self._waiting.append(frame)
+        self._waiting_bytes += len(frame)
+
+    def take(self) -> list[bytes]:
+        """The frames that may be written now, in order; they are on their way from here on."""
+        waiting = self._waiting
+        frames: list[bytes] = []
+        while (
+            waiting
+            and len(self._flying) < self._window_messages
+            and self._flying_bytes + len(waiting[0]) <= self._window_bytes
+        ):
+            frame = waiting.popleft()
+            self._waiting_bytes -= len(frame)
+            self._flying.append(frame)
+            self._flying_bytes += len(frame)
+            frames.append(frame)
+        self.sent += len(frames)
+        return frames
+
+    def acknowledge(self, count: int) -> tuple[int, int]:
+        """The peer's game has taken *count* messages since the session began.
+
+        :returns: messages and bytes that this frees.
+        :raises RemoteProtocolError: if it never got so many, or takes an ACK back.
+        """
+        if not self.acknowledged <= count <= self.sent:
+            raise RemoteProtocolError(f"ACK {count} outside {self.acknowledged}..{self.sent}")
+        messages = count - self.acknowledged
+        size = 0
+        for _ in range(messages):
+            size += len(self._flying.popleft())
+        self._flying_bytes -= size
+        self.acknowledged = count
+        return messages, size
+
+    @property
+    def messages(self) -> int:
+        """Messages that the peer's game has not taken."""
+        return len(self._flying) + len(self._waiting)
+
+    @property
+    def size(self) -> int:
+        """Bytes of such messages."""
+        return self._flying_bytes + self._waiting_bytes
+
+    @property
+    def waiting_messages(self) -> int:
+        """Messages beyond the window."""
+        return len(self._waiting)
+
+    @property
+    def waiting_bytes(self) -> int:
+        """Bytes of such messages."""
+        return self._waiting_bytes
+
+    def unacknowledged(self) -> list[bytes]:
+        """All frames that the peer's game never took, oldest first."""
+        return [*self._flying, *self._waiting]
+
+
+class Incoming:
+    """Messages from the peer: accepted by the bridge, then taken by the game, then acknowledged.
+
+    :param window_messages: how many we let be on their way; the peer is cut beyond it.
+    :param window_bytes: how many bytes of them.
+    """
+
+    __slots__ = (
+        "_flying_bytes",
+        "_sizes",
+        "_window_bytes",
+        "_window_messages",
+        "acknowledged",
+        "received",
+        "taken",
+    )
+
+    def __init__(self, window_messages: int, window_bytes: int) -> None:
+        self._window_messages = window_messages
+        self._window_bytes = window_bytes
+        self._sizes: deque[int] = deque()
+        self._flying_bytes = 0
+        self.received = 0
+        self.taken = 0
+        self.acknowledged = 0
+
+    def accept(self, size: int) -> None:
+        """A DATA or SAY frame of *size* bytes came.
+
+        :raises RemoteProtocolError: if the peer overran its window.
+        """
+        self._sizes.append(size)
+        self._flying_bytes += size
+        if len(self._sizes) > self._window_messages or self._flying_bytes > self._window_bytes:
+            raise RemoteProtocolError("more reliable messages than the window allows")
+        self.received += 1
+
+    @property
+    def is_half_open(self) -> bool:
+        """True when so much was taken that the peer should hear of it at once."""
+        owed = self.taken - self.acknowledged
+        return owed * 2 >= self._window_messages or (
+            owed > 0 and self._flying_bytes * 2 >= self._window_bytes
+        )
+
+    def ack(self) -> int | None:
+        """The count to write in an ACK now, or None if the peer knows it."""
+        if self.taken == self.acknowledged:
+            return None
+        for _ in range(self.taken - self.acknowledged):
+            self._flying_bytes -= self._sizes.popleft()
+        self.acknowledged = self.taken
+        return self.taken

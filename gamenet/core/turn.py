@@ -1,0 +1,49 @@
+"""What one turn of the reactor hands over: events for the game, sessions to flush.
+
+Layer 1. Runs on: the reactor thread.
+
+Events are collected in a plain list while the turn lasts and published once at its end, so that a
+burst costs the game thread one wake. ``emit`` is that list's own ``append``.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from gamenet.core.counters import Counters
+    from gamenet.core.session import Session
+    from gamenet.events import Event
+
+
+class Turn:
+    """The window through which sessions speak.
+
+    ``Joined``, ``Left`` and reliable messages always enter: the first two are few and the others
+    have their room by the reliable window. Inputs and unreliable messages enter while
+    ``len(batch) < room``.
+    """
+
+    __slots__ = ("awaiting", "batch", "counters", "dirty", "emit", "published", "room")
+
+    def __init__(self, counters: Counters, room: int) -> None:
+        self.batch: list[Event] = []
+        self.emit = self.batch.append
+        self.room = room
+        self.published = 0
+        """Events handed over in earlier turns; with the place in the batch, an event's index."""
+        self.awaiting: deque[tuple[int, Session]] = deque()
+        """Index and receiver of each reliable event that the game has not taken, in order."""
+        self.dirty: list[Session] = []
+        """Sessions with something to send, each once."""
+        self.counters = counters
+
+    def settle(self, taken: int) -> None:
+        """Tell the receivers of reliable events about those that the game has taken.
+
+        :param taken: how many events it has taken since the beginning.
+        """
+        awaiting = self.awaiting
+        while awaiting and awaiting[0][0] < taken:
+            awaiting.popleft()[1].game_took()

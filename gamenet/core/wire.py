@@ -1,0 +1,151 @@
+"""Datagrams: the header outside the seal, and the messages inside.
+
+Layer 1. Runs on: the reactor thread; pure functions. PROTOCOL sections 3 and 4.
+
+Network byte order. Decoders check every length and raise only
+:class:`~gamenet.errors.WireError`; no loop runs longer than the bytes that are there.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from struct import Struct
+from typing import Final
+
+from gamenet.errors import WireError
+
+# Datagram   0  u8   bits 7-6 = 01, bits 5-4 = key epoch mod 4, bits 3-0 = kind
+#            1  u32  cid
+#            5  u32  low 32 bits of the packet number
+#            9  ...  ciphertext, then 16 B of tag           bytes 0..8 are authenticated as well
+HEADER: Final = Struct("!BII")
+HEADER_BYTES: Final = HEADER.size
+TAG_BYTES: Final = 16
+OVERHEAD_BYTES: Final = HEADER_BYTES + TAG_BYTES
+MAX_DATAGRAM_BYTES: Final = 1_200
+MAX_BODY_BYTES: Final = MAX_DATAGRAM_BYTES - OVERHEAD_BYTES
+PREFIX: Final = 0x40
+PREFIX_MASK: Final = 0xC0
+
+
+class DatagramKind(IntEnum):
+    """The low four bits of a datagram's first byte."""
+
+    BIND = 1
+    CHALLENGE = 2
+    RESPONSE = 3
+    BOUND = 4
+    DATA = 5
+    PING = 6
+    PONG = 7
+
+
+CHALLENGE_BYTES: Final = 8
+PADDING: Final = bytes(MAX_BODY_BYTES)
+"""The body of a BIND: a stranger must spend as many bytes as the answer to it will have."""
+
+# DATA body  u16 ack | u32 ack bits | up to 16 messages
+# message    u8 type: bit 7 = payload is a Message, bit 6 = the last one, bits 5-0 the type
+#            | u16 length, not in the last | payload; the last one runs to the end
+ACKS: Final = Struct("!HI")
+ACKS_BYTES: Final = ACKS.size
+MAX_MESSAGES: Final = 16
+_LENGTH: Final = Struct("!H")
+LENGTH_BYTES: Final = _LENGTH.size
+
+
+class MessageType(IntEnum):
+    """What one message of a DATA body is."""
+
+    STATE = 1
+    INPUT = 2
+    INPUT_ACK = 3
+    UNRELIABLE = 4
+    FRAGMENT = 5
+    TIME = 6
+
+
+IS_MESSAGE: Final = 0x80
+IS_LAST: Final = 0x40
+TYPE_MASK: Final = 0x3F
+
+# INPUT_ACK  u32 all numbers up to it are emitted or given up
+INPUT_ACK: Final = Struct("!I")
+
+# STATE      u32 number | u32 tick | u32 server time, ms | u32 input number
+#            | u8 encoding (0 = whole) | payload
+STATE: Final = Struct("!IIIIB")
+WHOLE: Final = 0
+
+# TIME       client to server: u32 t0;  server to client: u32 t0 | u32 t1 | u32 t2
+#            each side's own microseconds, modulo 2^32
+TIME_QUERY: Final = Struct("!I")
+TIME_REPLY: Final = Struct("!III")
+
+MAX_UNRELIABLE_BYTES: Final = MAX_BODY_BYTES - ACKS_BYTES - 1
+MAX_STATE_BYTES: Final = MAX_UNRELIABLE_BYTES - STATE.size
+
+
+def split_messages(body: bytes) -> list[tuple[int, bytes]]:
+    """The messages of a DATA body behind its acks: (type byte, payload), at most 16.
+
+    :raises WireError: if a length lies, the last mark is missing, or there are more than 16.
+    """
+    messages: list[tuple[int, bytes]] = []
+    offset, end = ACKS_BYTES, len(body)
+    while offset < end:
+        if len(messages) == MAX_MESSAGES:
+            raise WireError("more than 16 messages in a datagram")
+        kind = body[offset]
+        if kind & IS_LAST:
+            messages.append((kind & ~IS_LAST, body[offset + 1 :]))
+            return messages
+        start = offset + 1 + LENGTH_BYTES
+        if start > end:
+            raise WireError("message ends early")
+        offset = start + _LENGTH.unpack_from(body, offset + 1)[0]
+        if offset > end:
+            raise WireError("message longer than its datagram")
+        messages.append((kind, body[start:offset]))
+    if messages:
+        raise WireError("no message is marked as the last")
+    return messages
+
+
+def pack_messages(messages: list[tuple[int, bytes]]) -> list[bytes]:
+    """Message parts of DATA bodies, without acks, as few as fit, in order.
+
+    :param messages: (type byte without the last mark, payload) each small enough for one datagram.
+    """
+    if len(messages) == 1:
+        kind, payload = messages[0]
+        return [_LAST_BYTE[kind] + payload]
+    bodies: list[bytes] = []
+    parts: list[bytes] = []
+    room = MAX_BODY_BYTES - ACKS_BYTES
+    count = 0
+    pending: tuple[int, bytes] | None = None
+    for message in messages:
+        if pending is not None:
+            # The pending one needs its length once it is no longer the last.
+            needed = LENGTH_BYTES + 1 + len(message[1])
+            if count < MAX_MESSAGES and needed <= room:
+                kind, payload = pending
+                parts += (bytes((kind,)), _LENGTH.pack(len(payload)), payload)
+                room -= needed
+                count += 1
+                pending = message
+                continue
+            parts.append(_LAST_BYTE[pending[0]] + pending[1])
+            bodies.append(b"".join(parts))
+            parts = []
+        pending = message
+        count = 1
+        room = MAX_BODY_BYTES - ACKS_BYTES - 1 - len(message[1])
+    if pending is not None:
+        parts.append(_LAST_BYTE[pending[0]] + pending[1])
+        bodies.append(b"".join(parts))
+    return bodies
+
+
+_LAST_BYTE: Final = [bytes((kind | IS_LAST,)) for kind in range(256)]
