@@ -1,0 +1,140 @@
+"""The UDP end: datagrams to sessions by their connection id, and back out.
+
+Layer 3. Runs on: the reactor thread. PROTOCOL section 3.
+
+The address a datagram comes from is a route, never an identity: what counts is that it opens under
+its session's key. Nothing that fails to is ever answered, logged or allowed to raise.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from twisted.internet.protocol import DatagramProtocol
+from twisted.logger import Logger
+
+from gamenet.core.wire import (
+    HEADER,
+    MAX_DATAGRAM_BYTES,
+    OVERHEAD_BYTES,
+    PREFIX,
+    PREFIX_MASK,
+    DatagramKind,
+)
+from gamenet.ports import BudgetedPort
+
+if TYPE_CHECKING:
+    from gamenet.core.path import Address
+    from gamenet.host import Host
+
+log = Logger()
+_DATA: Final = int(DatagramKind.DATA)
+
+
+class LowLatencyProtocol(DatagramProtocol):
+    """Datagrams of every session of one host, on one socket.
+
+    :param host: the conductor that the sessions belong to.
+    """
+
+    noisy = False
+    transport: Any  # Twisted's port, whose socket is written to directly
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+        self._counters = host.counters
+        self._sessions = host.datagram_routes
+        self._now = 0.0
+        self._in_turn = False
+
+    def startProtocol(self) -> None:
+        """Called by Twisted once the socket is open."""
+        self._host.port_opened(self)
+        if not isinstance(self.transport, BudgetedPort):
+            log.info(
+                "this UDP port has no read budget, a flood can delay timers; "
+                "open it with factory.listen_udp"
+            )
+
+    def stopProtocol(self) -> None:
+        """Called by Twisted once the socket is closed."""
+        self._host.port_closed(self)
+
+    def begin_turn(self) -> None:
+        """A batch of datagrams begins: one look at the clock, one flush at its end."""
+        self._now = self._host.begin_turn()
+        self._in_turn = True
+
+    def end_turn(self) -> None:
+        """The batch is over."""
+        self._in_turn = False
+        self._host.end_turn()
+
+    def receive_failed(self, error: OSError) -> None:
+        """The kernel reported an error on the socket: an ICMP message or a lack of memory."""
+        self._counters.receive_errors += 1
+
+    def datagramReceived(self, data: bytes, addr: Address) -> None:
+        """A datagram came. Never raises, whatever it holds.
+
+        :param addr: host and port, and for IPv6 flow and scope.
+        """
+        if not self._in_turn:
+            self.begin_turn()
+            try:
+                self.datagramReceived(data, addr)
+            finally:
+                self.end_turn()
+            return
+        counters = self._counters
+        counters.datagrams_in += 1
+        size = len(data)
+        counters.bytes_in += size
+        if size < OVERHEAD_BYTES:
+            counters.drop_datagram_short += 1
+            return
+        if size > MAX_DATAGRAM_BYTES:
+            counters.drop_datagram_long += 1
+            return
+        first, cid, low = HEADER.unpack_from(data)
+        if first & PREFIX_MASK != PREFIX:
+            counters.drop_datagram_not_ours += 1
+            return
+        session = self._sessions.get(cid)
+        if session is None:
+            counters.drop_datagram_unknown_session += 1
+            return
+        if first & 0x0F == _DATA:
+            session.receive_datagram(data, addr, self._now, first, low)
+            return
+        authentic = session.datagrams_in
+        session.receive_datagram(data, addr, self._now, first, low)
+        if session.datagrams_in != authentic:
+            self._host.control_came(session, self)
+
+    def send(self, data: bytes, address: Address) -> None:
+        """Write one datagram; whatever the kernel says, it is counted and nothing raises."""
+        counters = self._counters
+        try:
+            self.transport.socket.sendto(data, address)
+        except OSError:
+            counters.drop_send_error += 1
+        except AttributeError:
+            self._send_plainly(data, address)
+        else:
+            counters.datagrams_out += 1
+            counters.bytes_out += len(data)
+
+    def _send_plainly(self, data: bytes, address: Address) -> None:
+        """Write by a transport that is no socket, such as a test's; or that is closed."""
+        transport = self.transport
+        if transport is None or getattr(transport, "connected", True) == 0:
+            self._counters.drop_send_error += 1
+            return
+        try:
+            transport.write(data, address[:2])
+        except OSError:
+            self._counters.drop_send_error += 1
+        else:
+            self._counters.datagrams_out += 1
+            self._counters.bytes_out += len(data)

@@ -1,0 +1,115 @@
+"""A UDP port that no flood can make hog the reactor and no error can kill.
+
+Layer 3. Runs on: the reactor thread.
+
+Twisted's own port reads until 256 KiB came in, and empty datagrams never count: a flood of them
+was measured to freeze every timer for as long as it lasted. It also dies of any unusual errno.
+This one reads at most a budget of datagrams a turn, whatever their size, and counts errors.
+"""
+
+from __future__ import annotations
+
+import socket
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet import udp
+from twisted.internet.interfaces import IReactorFDSet
+from twisted.logger import Logger
+
+from gamenet.core.wire import MAX_DATAGRAM_BYTES
+
+if TYPE_CHECKING:
+    from twisted.internet.interfaces import IListeningPort
+
+    from gamenet.low_latency import LowLatencyProtocol
+
+log = Logger()
+
+
+class BudgetedPort(udp.Port):
+    """Reads a bounded number of datagrams each turn and hands them over as one batch.
+
+    :param budget: datagrams a turn; empty ones count.
+    :param buffer_bytes: asked of the kernel for each direction.
+    """
+
+    def __init__(
+        self,
+        port: int,
+        protocol: LowLatencyProtocol,
+        interface: str,
+        reactor: Any,
+        budget: int,
+        buffer_bytes: int,
+    ) -> None:
+        # One byte more than allowed, so that a longer datagram shows instead of being cut.
+        udp.Port.__init__(self, port, protocol, interface, MAX_DATAGRAM_BYTES + 1, reactor)
+        self._budget = budget
+        self._buffer_bytes = buffer_bytes
+
+    def createInternetSocket(self) -> socket.socket:
+        """The port's socket, with the buffers asked for."""
+        created: socket.socket = udp.Port.createInternetSocket(self)
+        granted = []
+        for option in (socket.SO_RCVBUF, socket.SO_SNDBUF):
+            try:
+                created.setsockopt(socket.SOL_SOCKET, option, self._buffer_bytes)
+            except OSError:
+                pass
+            granted.append(created.getsockopt(socket.SOL_SOCKET, option))
+        if self.addressFamily == socket.AF_INET6 and hasattr(socket, "IPV6_V6ONLY"):
+            created.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        if hasattr(socket, "IP_MTU_DISCOVER") and self.addressFamily == socket.AF_INET:
+            # Never let a forged "fragmentation needed" message shrink or stop our datagrams.
+            dont = getattr(socket, "IP_PMTUDISC_DONT", 0)
+            created.setsockopt(socket.IPPROTO_IP, socket.IP_MTU_DISCOVER, dont)
+        log.debug(
+            "UDP buffers: asked {asked} bytes, granted {receive} in, {send} out",
+            asked=self._buffer_bytes,
+            receive=granted[0],
+            send=granted[1],
+        )
+        return created
+
+    def doRead(self) -> None:
+        """Read up to the budget; never raises."""
+        protocol: LowLatencyProtocol = self.protocol
+        receive = self.socket.recvfrom
+        received = protocol.datagramReceived
+        size = self.maxPacketSize
+        protocol.begin_turn()
+        try:
+            for _ in range(self._budget):
+                try:
+                    data, address = receive(size)
+                except (BlockingIOError, InterruptedError):
+                    return
+                except OSError as error:
+                    protocol.receive_failed(error)
+                    return
+                received(data, address)
+        finally:
+            protocol.end_turn()
+
+
+def listen(
+    reactor: Any,
+    port: int,
+    protocol: LowLatencyProtocol,
+    interface: str,
+    *,
+    budget: int,
+    buffer_bytes: int,
+) -> IListeningPort:
+    """Open a UDP port for *protocol*: budgeted where the reactor reads sockets by readiness.
+
+    :raises twisted.internet.error.CannotListenError: if the address is taken.
+    """
+    if IReactorFDSet.providedBy(reactor):
+        budgeted = BudgetedPort(port, protocol, interface, reactor, budget, buffer_bytes)
+        budgeted.startListening()
+        return budgeted
+    listening: IListeningPort = reactor.listenUDP(
+        port, protocol, interface=interface, maxPacketSize=MAX_DATAGRAM_BYTES + 1
+    )
+    return listening

@@ -1,0 +1,164 @@
+"""The TCP end: frames to the host, and back out.
+
+Layer 3. Runs on: the reactor thread. PROTOCOL sections 1 and 2.
+
+A connection that is over is latched: whatever still arrives is discarded before it is buffered.
+That, and cutting instead of closing on bad input, is what keeps a peer who goes on sending into a
+closing TLS connection from filling memory, as Twisted's stock receiver was measured to allow.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet.error import ConnectionDone
+from twisted.internet.interfaces import ITCPTransport
+from twisted.protocols.basic import Int32StringReceiver
+from twisted.python.failure import Failure
+
+from gamenet.core import frames
+from gamenet.core.states import Input, State, step
+
+if TYPE_CHECKING:
+    from twisted.internet.interfaces import IDelayedCall
+
+    from gamenet.core.session import Session
+    from gamenet.host import Host
+
+
+class ReliableProtocol(Int32StringReceiver):
+    """One TCP connection of either side.
+
+    :param host: the conductor it reports to.
+    :param state: where a connection of its side begins.
+    """
+
+    MAX_LENGTH = frames.MAX_HELLO_BYTES
+    noisy = False
+    transport: Any  # more than ITransport: TCP's options, half-close and abort
+
+    def __init__(self, host: Host, state: State) -> None:
+        self._host = host
+        self._counters = host.counters
+        self.state = state
+        self.session: Session | None = None
+        self._latched = False
+        self._deadline: IDelayedCall | None = None
+
+    @property
+    def peer(self) -> Any:
+        """The other end's address, as Twisted gives it."""
+        return self.transport.getPeer()
+
+    def connectionMade(self) -> None:
+        """Called by Twisted once connected."""
+        if ITCPTransport.providedBy(self.transport):
+            self.transport.setTcpNoDelay(True)
+            self.transport.setTcpKeepAlive(True)
+        self.expect_within(self._host.config.join_seconds, self._host.join_timed_out)
+        self._host.run(self._host.connection_made, self)
+
+    def expect_within(self, seconds: float, call: Any) -> None:
+        """Have *call* called with this connection unless ``expect_no_more`` comes first."""
+        self.expect_no_more()
+        self._deadline = self._host.reactor.callLater(seconds, self._deadline_passed, call)
+
+    def expect_no_more(self) -> None:
+        """Cancel the deadline."""
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+    def _deadline_passed(self, call: Any) -> None:
+        self._deadline = None
+        self._host.run(call, self)
+
+    def dataReceived(self, data: bytes) -> None:
+        """Bytes came; frames are handed over one by one. Never raises."""
+        if self._latched:
+            return
+        self._counters.tcp_bytes_in += len(data)
+        self._host.run(self._receive, data)
+
+    def _receive(self, data: bytes) -> None:
+        if self.session is not None:
+            self.session.frame_heard = self._host.time
+        super().dataReceived(data)
+
+    def stringReceived(self, string: bytes) -> None:
+        """A frame came: kind and body."""
+        self._counters.frames_in += 1
+        if self._latched:
+            self._counters.drop_frame_after_end += 1
+            return
+        self._host.frame_received(self, string)
+
+    def lengthLimitExceeded(self, length: int) -> None:
+        """A length prefix beyond the limit: nothing that follows can be trusted."""
+        self._unprocessed = b""
+        self._host.oversize_frame(self)
+
+    def connectionLost(self, reason: Failure = Failure(ConnectionDone())) -> None:  # noqa: B008
+        """Called by Twisted once the connection is gone."""
+        self._latch()
+        self.expect_no_more()
+        self._host.run(self._host.connection_lost, self, reason)
+
+    def joined(self, session: Session, state: State) -> None:
+        """The join is granted: full-sized frames may come."""
+        self.session = session
+        self.state = state
+        self.MAX_LENGTH = frames.MAX_FRAME_BYTES
+
+    def step(self, given: Input) -> None:
+        """Move through the table.
+
+        :raises RemoteProtocolError: if it has no such row.
+        """
+        self.state = step(self.state, given)
+
+    def send_frames(self, out: list[bytes]) -> None:
+        """Write frames, all with one call."""
+        parts = []
+        for frame in out:
+            parts.append(len(frame).to_bytes(4, "big"))
+            parts.append(frame)
+        data = b"".join(parts)
+        self._counters.frames_out += len(out)
+        self._counters.tcp_bytes_out += len(data)
+        self.transport.write(data)
+
+    def finish(self, frame: bytes, given: Input) -> None:
+        """Write a last frame and close; cut after the close deadline.
+
+        Our half is closed and the peer's is read on, unheeded: closing both while its bytes are
+        still coming would reset the connection and could destroy the frame under way.
+        """
+        if self._latched or self.state in (State.CLOSING, State.CLOSED):
+            return
+        self.step(given)
+        self.send_frames([frame])
+        self._latch()
+        self.expect_within(self._host.config.close_seconds, ReliableProtocol.abort)
+        half_close = getattr(self.transport, "loseWriteConnection", None)
+        if half_close is not None and ITCPTransport.providedBy(self.transport):
+            half_close()
+        else:
+            self.transport.loseConnection()
+
+    def close_quietly(self) -> None:
+        """The peer has said BYE: close without a word; cut if it lingers."""
+        self._latch()
+        self.expect_within(self._host.config.close_seconds, ReliableProtocol.abort)
+        self.transport.loseConnection()
+
+    def abort(self) -> None:
+        """Cut the connection at once."""
+        if self.state not in (State.CLOSING, State.CLOSED):
+            self.step(Input.FAIL)
+        self._latch()
+        self.transport.abortConnection()
+
+    def _latch(self) -> None:
+        self._latched = True
+        self._unprocessed = b""

@@ -1,0 +1,257 @@
+"""What a server's game can say, and who is there to hear it.
+
+Layer 3. Runs on: any thread.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Final
+
+from gamenet.core import frames
+from gamenet.core.text import checked_chat
+from gamenet.errors import DisconnectReason, LocalProtocolError, QueueFull, UnknownPlayer
+from gamenet.events import SERVER, Event, Input, Joined, Left, Player, Quality
+from gamenet.verbs import STATE, UNRELIABLE, data_frame, encoded
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+
+    from gamenet.core.seat import Seat
+    from gamenet.messages import Payload
+    from gamenet.server import ServerHost
+    from gamenet.verbs import Outbox
+
+CUT_FACTOR: Final = 2
+"""A queue this many times over its cap cuts the player at once."""
+
+
+class ServerVerbs:
+    """The verbs of a server, and the players as of the events taken so far."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._out: Outbox | None = None
+        self._host: ServerHost | None = None
+        self._players: dict[int, Player] = {}
+        self._snapshot: tuple[Player, ...] = ()
+        self._seats: dict[int, Seat] = {}
+        self._taken = {"inputs_taken": 0, "inputs_missing": 0, "verbs_for_gone": 0}
+
+    def _connect(self, host: ServerHost, outbox: Outbox) -> None:
+        """Point the verbs at a host."""
+        self._host = host
+        self._out = outbox
+
+    def _live(self) -> tuple[ServerHost, Outbox]:
+        if self._host is None or self._out is None:
+            raise LocalProtocolError("the server is not running; start() it, or use a with block")
+        return self._host, self._out
+
+    # Who is here.
+
+    def observe(self, event: Event) -> None:
+        """Note what an event changes; called with each event as it is taken, in order."""
+        kind = type(event)
+        if kind is Input:
+            seat = self._seats.get(event.player.id)
+            if seat is not None:
+                seat.input_number = event.number  # type: ignore[union-attr]
+            self._taken["inputs_taken"] += 1
+            self._taken["inputs_missing"] += event.missing  # type: ignore[union-attr]
+        elif kind is Joined:
+            player = event.player
+            host, _ = self._live()
+            seat = host.seats.get(player.id)
+            if seat is not None:
+                self._seats[player.id] = seat
+            self._players[player.id] = player
+            self._snapshot = tuple(self._players.values())
+        elif kind is Left:
+            self._players.pop(event.player.id, None)
+            self._seats.pop(event.player.id, None)
+            self._snapshot = tuple(self._players.values())
+
+    @property
+    def players(self) -> Collection[Player]:
+        """Everybody who is in; changes only when events are taken."""
+        return self._snapshot
+
+    def find(self, name_or_id: str | int) -> Player | None:
+        """The player of that id, or of that name without regard to case."""
+        if isinstance(name_or_id, int):
+            return self._players.get(name_or_id)
+        key = name_or_id.casefold()
+        return next((player for player in self._snapshot if player.name.casefold() == key), None)
+
+    def _seat(self, player: Player) -> Seat | None:
+        """The seat of a player who is in; None for one who has left.
+
+        :raises UnknownPlayer: for anything that this server never issued.
+        """
+        host, _ = self._live()
+        if getattr(player, "home", None) is not host.home:
+            raise UnknownPlayer(f"{player!r} is not a player of this server")
+        seat = host.seats.get(player.id)
+        if seat is None:
+            self._taken["verbs_for_gone"] += 1
+        return seat
+
+    # Reliable.
+
+    def send(self, player: Player, payload: Payload, channel: int = 0) -> None:
+        """Send a message that arrives, in order; the channel, 0 to 255, is a label.
+
+        :raises MessageTooLarge: beyond 64 KiB.
+        :raises UnknownPlayer: for an object that this server never issued.
+        :raises QueueFull: with ``on_full="raise"``, when the player does not keep up.
+        """
+        host, _ = self._live()
+        frame = data_frame(host, payload, channel)
+        seat = self._seat(player)
+        if seat is not None:
+            self._submit((seat,), frame)
+
+    def broadcast(
+        self,
+        payload: Payload,
+        channel: int = 0,
+        *,
+        to: Iterable[Player] | None = None,
+        exclude: Collection[Player] = (),
+        reliable: bool = True,
+    ) -> None:
+        """Send one message to everybody, or to those of *to*; it is encoded once.
+
+        :raises MessageTooLarge: beyond 64 KiB, or one datagram when not *reliable*.
+        """
+        host, out = self._live()
+        if reliable:
+            frame = data_frame(host, payload, channel)
+            self._submit(self._audience(to, exclude), frame)
+        else:
+            flag, data = encoded(host, payload, UNRELIABLE)
+            ids = tuple(seat.player.id for seat in self._audience(to, exclude))
+            out.submit(host.queue_unreliable, ids, flag, data)
+
+    def _audience(
+        self, to: Iterable[Player] | None, exclude: Collection[Player] = ()
+    ) -> Collection[Seat]:
+        """The seats of those who are meant and still in."""
+        chosen = self._snapshot if to is None else tuple(to)
+        seats = (self._seat(player) for player in chosen if player not in exclude)
+        return [seat for seat in seats if seat is not None]
+
+    def _submit(self, seats: Collection[Seat], frame: bytes) -> None:
+        """Queue one frame for each of *seats*, within their caps."""
+        host, out = self._live()
+        size = len(frame)
+        raises = host.config.on_full == "raise"
+        ids = []
+        with self._lock:
+            if raises:
+                for seat in seats:
+                    if not seat.has_room(size):
+                        seat.wants_room = True
+                        raise QueueFull(
+                            f"{seat.player.name} has {seat.queued_messages} messages waiting; "
+                            "wait for Writable"
+                        )
+            for seat in seats:
+                if seat.cut:
+                    continue
+                if not seat.has_room(size, CUT_FACTOR):
+                    seat.cut = True
+                    out.submit(host.cut_slow, seat.player.id)
+                    continue
+                seat.submit(size)
+                ids.append(seat.player.id)
+        if ids:
+            out.submit(host.queue_frame, ids, frame)
+
+    def say(
+        self,
+        text: str,
+        to: Player | Iterable[Player] | None = None,
+        author: Player | None = None,
+    ) -> None:
+        """Show a line of chat to everybody, to one player (private) or to some.
+
+        :param author: the player it is from; None for the server itself.
+        :raises ValueError: if nothing readable is left of it, or beyond 500 characters.
+        """
+        self._live()
+        line = checked_chat(text)
+        writer = author or SERVER
+        private = isinstance(to, Player)
+        chosen = (to,) if isinstance(to, Player) else to
+        frame = frames.encode_said(writer.id, writer.name, line, private=private)
+        self._submit(self._audience(chosen), frame)
+
+    # Low latency.
+
+    def send_state(self, player: Player, payload: Payload) -> int:
+        """Give a player the newest view of the world; one not yet sent is replaced.
+
+        :returns: its number, or 0 if the player has just left.
+        :raises MessageTooLarge: beyond one datagram.
+        """
+        host, out = self._live()
+        flag, data = encoded(host, payload, STATE)
+        seat = self._seat(player)
+        if seat is None:
+            return 0
+        seat.state_number += 1
+        number = seat.state_number
+        fields = (number, data, flag, self._tick(), int(self.time() * 1000), seat.input_number)
+        out.put_state(player.id, fields)
+        return number
+
+    def send_unreliable(self, player: Player, payload: Payload) -> None:
+        """Send a message that may be lost or overtaken.
+
+        :raises MessageTooLarge: beyond one datagram.
+        """
+        host, out = self._live()
+        flag, data = encoded(host, payload, UNRELIABLE)
+        seat = self._seat(player)
+        if seat is not None:
+            out.submit(host.queue_unreliable, (player.id,), flag, data)
+
+    # The rest.
+
+    def disconnect(self, player: Player, text: str = "", *, ban_seconds: float = 0.0) -> None:
+        """Remove a player, who reads *text*; with a ban, account and address stay out so long.
+
+        :raises UnknownPlayer: for an object that this server never issued.
+        """
+        host, out = self._live()
+        if self._seat(player) is not None:
+            out.submit(host.kick, player.id, DisconnectReason.KICKED, text, ban_seconds)
+
+    def quality(self, player: Player) -> Quality:
+        """How the path to a player is doing.
+
+        :raises UnknownPlayer: for an object that this server never issued, or one that is gone.
+        """
+        host, _ = self._live()
+        self._seat(player)
+        found = host.quality(player.id)
+        if found is None:
+            raise UnknownPlayer(f"{player.name} has left")
+        return found
+
+    def time(self) -> float:
+        """The server's game clock in seconds; states carry it."""
+        host, _ = self._live()
+        return host.now() - host.started
+
+    def _tick(self) -> int:
+        """The tick that states are stamped with."""
+        host, _ = self._live()
+        return int(self.time() * host.config.tick_rate)
+
+    def stats(self) -> dict[str, float]:
+        """All counters by name, for graphs and tests."""
+        host, _ = self._live()
+        return {**host.counters.snapshot(), **self._taken, "players": len(self._snapshot)}
