@@ -1,0 +1,161 @@
+"""The game's loop, the same on both sides: steps by deadline, events in order.
+
+Layer 4. Runs on: the game thread.
+"""
+
+from __future__ import annotations
+
+import threading
+from abc import ABC, abstractmethod
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from gamenet.errors import LocalProtocolError
+from gamenet.events import Tick
+from gamenet.threads import check_may_block
+from gamenet.ticker import Ticker
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from gamenet.bridge import Bridge
+    from gamenet.events import Event
+
+
+class GameLoop(ABC):
+    """What takes events from a bridge, for one thread."""
+
+    def __init__(self) -> None:
+        self._bridge: Bridge | None = None
+        self._ticker: Ticker | None = None
+        self._in_tick = False
+        self._held: list[Event] = []
+        self._owner: int | None = None
+        self._ended = False
+
+    @abstractmethod
+    def _take(self, events: list[Event]) -> None:
+        """Note what the events change, in order."""
+
+    @abstractmethod
+    def _hz(self) -> float:
+        """The rate of ``ticks()`` where the caller names none."""
+
+    @abstractmethod
+    def _catch_up(self) -> int:
+        """Late ticks made up for before the rest are skipped."""
+
+    @abstractmethod
+    def _clock_starts(self, origin: float) -> None:
+        """The game clock has its zero at *origin* in monotonic seconds."""
+
+    def _started(self, bridge: Bridge) -> None:
+        """A new run begins."""
+        self._bridge = bridge
+        self._ticker = None
+        self._in_tick = False
+        self._held = []
+        self._owner = None
+        self._ended = False
+
+    def _live_bridge(self) -> Bridge:
+        if self._bridge is None:
+            raise LocalProtocolError("not started; call start(), or use a with block")
+        return self._bridge
+
+    def _claim(self) -> Bridge:
+        """Refuse a second thread, and threads that must not be here at all."""
+        check_may_block()
+        bridge = self._live_bridge()
+        mine = threading.get_ident()
+        if self._owner is None:
+            self._owner = mine
+        elif self._owner != mine:
+            raise LocalProtocolError(
+                "events are taken by one thread, and another one takes them here already; "
+                "use post() to hand it something"
+            )
+        return bridge
+
+    def _collect(self, bridge: Bridge) -> list[Event]:
+        events = bridge.poll()
+        self._take(events)
+        if self._held:
+            events = self._held + events
+            self._held = []
+        return events
+
+    def ticks(self, hz: float | None = None, *, wait: bool = True) -> Iterator[Tick]:
+        """The steps of the game, by deadline; ends when the run is over.
+
+        :param hz: steps a second; by default the server's ``tick_rate``.
+        :param wait: False yields only the steps that are due by now, for a loop that an engine
+            owns: call it once a frame.
+        :raises LocalProtocolError: on a second thread, or where waiting is impossible.
+        """
+        bridge = self._claim()
+        rate = self._hz() if hz is None else hz
+        if not 0 < rate <= 1000:
+            raise ValueError(f"hz must be above 0 and at most 1000, not {rate!r}")
+        ticker = self._ticker
+        if ticker is None or ticker.dt != 1 / rate:
+            ticker = self._ticker = Ticker(1 / rate, monotonic(), self._catch_up())
+            self._clock_starts(ticker.origin)
+        return self._run(bridge, ticker, wait)
+
+    def _run(self, bridge: Bridge, ticker: Ticker, wait: bool) -> Iterator[Tick]:
+        while not self._ended:
+            if wait:
+                bridge.sleep_until(ticker.deadline)
+            elif bridge.closed and not bridge.waiting_events and not self._held:
+                return
+            # Read before the events are taken: whatever closed the bridge was published first.
+            closing = bridge.closed
+            due = ticker.due(monotonic())
+            if due is None:
+                if not closing:
+                    return
+                # The last step comes at once, with whatever is left.
+                due = ticker.force(monotonic())
+            events = self._collect(bridge)
+            self._in_tick = True
+            try:
+                yield Tick(
+                    due.number,
+                    due.number * ticker.dt,
+                    ticker.dt,
+                    events,
+                    due.late_seconds,
+                    due.skipped,
+                )
+            finally:
+                self._in_tick = False
+                bridge.end_pass()
+            if closing:
+                self._ended = True
+
+    def events(self, timeout: float = 0.0) -> list[Event]:
+        """What has arrived since the last call, in order; waits at most *timeout* seconds for it.
+
+        :raises LocalProtocolError: as ``ticks``.
+        """
+        bridge = self._claim()
+        bridge.end_pass()
+        if timeout > 0 and not self._held:
+            bridge.wait(timeout)
+        return self._collect(bridge)
+
+    def flush(self) -> None:
+        """Send what this pass has queued now, instead of when it ends. From any thread."""
+        self._live_bridge().end_pass()
+
+    def post(self, value: object) -> None:
+        """Put a ``Posted`` with *value* into the next tick. From any thread.
+
+        :raises QueueFull: when too many of them wait.
+        """
+        self._live_bridge().post(value)
+
+    def loop_stats(self) -> dict[str, float]:
+        """How the loop keeps its rate."""
+        return self._ticker.stats() if self._ticker is not None else {}

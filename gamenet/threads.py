@@ -1,0 +1,143 @@
+"""The reactor's thread: started once in a process, kept for its life.
+
+Layer 4. Runs on: game threads.
+
+A reactor cannot be started twice, so the thread stays when servers and clients stop; it is a
+daemon thread, so it never keeps a process from exiting. Signals are left alone. Under a reactor
+that runs already (a daemon, a test runner) no thread is started.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from twisted.logger import Logger
+
+from gamenet.errors import LocalProtocolError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+log = Logger()
+T = TypeVar("T")
+_LOCK = threading.Lock()
+_OWNER: int | None = None
+"""The process that started the thread; a forked child has a copy of it that does not run."""
+_THREAD: threading.Thread | None = None
+
+OWN_THREAD = (
+    "this is the reactor's own thread, which must not wait. In a test or a Twisted program use "
+    "GameServerFactory and GameClientFactory here, or run the game on another thread "
+    "(twisted.internet.threads.deferToThread)."
+)
+FORKED = (
+    "this process was forked from one in which gamenet was running, and its network thread did "
+    "not survive that. Start processes by multiprocessing's 'spawn' method instead: "
+    "multiprocessing.set_start_method('spawn')."
+)
+
+
+def check_may_block() -> None:
+    """Refuse to wait where waiting would never end.
+
+    :raises LocalProtocolError: on the reactor's own thread, and in a forked child.
+    """
+    from twisted.internet import reactor
+    from twisted.python import threadable
+
+    if _OWNER is not None and os.getpid() != _OWNER:
+        raise LocalProtocolError(FORKED)
+    if getattr(reactor, "running", False) and threadable.isInIOThread():
+        raise LocalProtocolError(OWN_THREAD)
+
+
+def ensure_reactor(*, monotonic: bool = True) -> Any:
+    """The reactor, running; started on a thread of its own if it does not run yet.
+
+    :param monotonic: give it a clock that cannot jump, if it is ours to start.
+    """
+    global _OWNER, _THREAD
+    from twisted.internet import reactor
+
+    running: Any = reactor
+    with _LOCK:
+        if _OWNER is None:
+            _OWNER = os.getpid()
+        if running.running or _THREAD is not None:
+            return running
+        if monotonic and _keeps_wall_time(running) and not running.getDelayedCalls():
+            # Twisted's clock is the wall clock: set back an hour, every timer would stop for one.
+            running.seconds = time.monotonic
+            log.debug("the reactor's clock is monotonic now")
+        _log_to_stdlib()
+        started = threading.Event()
+        running.callWhenRunning(started.set)
+        _THREAD = threading.Thread(
+            target=running.run,
+            kwargs={"installSignalHandlers": False},
+            name="gamenet-reactor",
+            daemon=True,
+        )
+        _THREAD.start()
+        started.wait()
+    return running
+
+
+def release_pool_threads(reactor: Any) -> None:
+    """Let the threads end that looked up host names, if the reactor is ours."""
+    if _THREAD is not None:
+        reactor.callFromThread(_shrink_pool, reactor)
+
+
+def _shrink_pool(reactor: Any) -> None:
+    pool = reactor.getThreadPool()
+    limit = pool.max
+    pool.adjustPoolsize(maxthreads=0)
+    pool.adjustPoolsize(maxthreads=limit)
+
+
+def _keeps_wall_time(reactor: Any) -> bool:
+    """True for reactors whose clock follows the system's time of day."""
+    from twisted.python.runtime import seconds
+
+    return getattr(reactor, "seconds", None) == seconds or abs(reactor.seconds() - time.time()) < 60
+
+
+def _log_to_stdlib() -> None:
+    """Send Twisted's log to Python's ``logging`` unless somebody has begun it already."""
+    from twisted.logger import STDLibLogObserver, globalLogBeginner
+
+    if getattr(globalLogBeginner, "_temporaryObserver", None) is not None:
+        globalLogBeginner.beginLoggingTo([STDLibLogObserver("gamenet")], redirectStandardIO=False)
+
+
+def call_in_reactor(reactor: Any, seconds: float, call: Callable[[], Any]) -> Any:
+    """Call *call* on the reactor thread and wait for what its Deferred gives.
+
+    :returns: the result.
+    :raises TimeoutError: if it takes longer than *seconds*.
+    """
+    from twisted.internet.defer import Deferred, maybeDeferred
+    from twisted.python.failure import Failure
+
+    done = threading.Event()
+    results: list[Any] = []
+
+    def finish(result: Any) -> None:
+        results.append(result)
+        done.set()
+
+    def start() -> None:
+        deferred: Deferred[Any] = maybeDeferred(call)
+        deferred.addBoth(finish)
+
+    reactor.callFromThread(start)
+    if not done.wait(seconds):
+        raise TimeoutError
+    result = results[0]
+    if isinstance(result, Failure):
+        result.raiseException()
+    return result
