@@ -184,10 +184,12 @@ class Bridge:
 
     def put_state(self, player_id: int, fields: tuple[Any, ...]) -> None:
         """Make this the newest state of a player; one that waits is forgotten. From any thread."""
-        if self._is_over():
+        if self.closed and self._is_over():
             return
-        self.states[player_id] = fields
-        self.arm()
+        states = self.states
+        states[player_id] = fields
+        if len(states) == 1:
+            self.arm()
 
     def put_input(self, number: int, buttons: int) -> None:
         """Leave the input of *number*."""

@@ -39,6 +39,7 @@ from gamenet.verbs import DirectOutbox
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from twisted.internet.defer import Deferred
     from twisted.internet.interfaces import IAddress, IListeningPort
 
     from gamenet.config import ClientConfig
@@ -82,6 +83,8 @@ class ClientHost(Host):
         self.max_input_hz = 120
         self.tick_rate = 0.0
         self.state: WorldState | None = None
+        self.attempt: Deferred[Any] | None = None
+        """The connection attempt that ``leave`` must call off."""
         self._session: ClientSession | None = None
         self._udp: IListeningPort | None = None
 
@@ -95,6 +98,10 @@ class ClientHost(Host):
 
     def connection_made(self, protocol: ReliableProtocol) -> None:
         self.track(protocol)
+        self.attempt = None
+        if self.over:
+            protocol.abort()
+            return
         hello = frames.Hello(
             min_version=frames.VERSION,
             max_version=frames.VERSION,
@@ -225,8 +232,12 @@ class ClientHost(Host):
             maybeDeferred(udp.stopListening)
 
     def leave(self) -> None:
-        """Say BYE and close."""
+        """Say BYE and close, or give up an attempt that is still under way."""
         self.end_all(DisconnectReason.QUIT)
+        self.run(self._disconnected, DisconnectReason.QUIT, DISCONNECT_TEXTS[DisconnectReason.QUIT])
+        attempt, self.attempt = self.attempt, None
+        if attempt is not None:
+            attempt.cancel()
 
     # What verbs do here.
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import signal
+import sys
 import threading
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Self
@@ -16,11 +17,13 @@ from gamenet.bridge import Bridge
 from gamenet.client_verbs import ClientVerbs
 from gamenet.config import ClientConfig, ServerConfig, build
 from gamenet.errors import (
+    ConfigError,
     ConnectionFailed,
     JoinRefused,
+    ListenFailed,
     LocalProtocolError,
 )
-from gamenet.events import SERVER, Connected, Disconnected, Event, Player, State
+from gamenet.events import SERVER, Connected, Disconnected, Event, Input, Player, State
 from gamenet.game import AnyGame, checked_game, settings_of
 from gamenet.loop import GameLoop
 from gamenet.server_verbs import ServerVerbs
@@ -212,8 +215,18 @@ class GameServer(GameLoop, ServerVerbs):
     # The loop.
 
     def _take(self, events: list[Event]) -> None:
+        seats = self._seats
+        taken = self._taken
         for event in events:
-            self.observe(event)
+            # Inputs are nearly all of it, so they are noted here, as ``observe`` would.
+            if type(event) is Input:
+                seat = seats.get(event.player.id)
+                if seat is not None:
+                    seat.input_number = event.number
+                taken["inputs_taken"] += 1
+                taken["inputs_missing"] += event.missing
+            else:
+                self.observe(event)
 
     def _hz(self) -> float:
         return self._config.tick_rate
@@ -225,8 +238,9 @@ class GameServer(GameLoop, ServerVerbs):
         host, _ = self._live()
         host.started = origin
 
-    def _tick(self) -> int:
-        return self._ticker.number if self._ticker is not None else super()._tick()
+    def _stamp(self) -> tuple[int, int]:
+        ticker = self._ticker
+        return super()._stamp() if ticker is None else ticker.stamp
 
     def loop_stats(self) -> dict[str, float]:
         """How the loop keeps its rate, and what it took of the inputs."""
@@ -257,6 +271,9 @@ class GameClient(GameLoop, ClientVerbs):
         if config is not None:
             given = {item.name: getattr(config, item.name) for item in dataclasses.fields(config)}
             fields = {**given, **fields}
+        for secret in ("password", "ticket"):
+            if secret in fields:
+                raise ConfigError(secret, "secrets need TLS, which this version does not have")
         self._config = build(ClientConfig, fields)
         self._user = user
         self._reactor: Any = None
@@ -300,9 +317,12 @@ class GameClient(GameLoop, ClientVerbs):
         name, port = self._place
         endpoint = HostnameEndpoint(self._reactor, name, port, timeout=self._config.join_seconds)
         where = join_address(name, port)
-        endpoint.connect(factory).addErrback(
+        attempt = endpoint.connect(factory)
+        factory.host.attempt = attempt
+        attempt.addErrback(
             lambda failure: factory.host.unreachable(
-                f"no server answers at {where}: {failure.getErrorMessage()}"
+                f"no server answers at {where}: "
+                + failure.getErrorMessage().partition(":")[0].rstrip(".")
             )
         )
         return factory.host
@@ -443,11 +463,15 @@ def serve(game: AnyGame, listen: int | str = DEFAULT_PORT, **fields: Any) -> int
     """Run a server until its game returns, somebody stops it, or Ctrl-C.
 
     :param fields: any field of :class:`~gamenet.config.ServerConfig`.
-    :returns: the exit status: 0, or 1 if the game raised.
+    :returns: the exit status: 0, or 1 if no port could be opened or the game raised.
     :raises ConfigError: naming the field that is wrong.
     """
     server = GameServer(listen, game=game, **fields)
-    server.start()
+    try:
+        server.start()
+    except ListenFailed as error:
+        print(f"gamenet: {error}", file=sys.stderr)
+        return 1
     print(f"gamenet: listening on {server.address}", flush=True)
     before: Any = None
     in_main = threading.current_thread() is threading.main_thread()

@@ -79,6 +79,9 @@ class Host(ABC):
         """When the current turn began."""
         self.datagram_routes: dict[int, Session] = {}
         """Sessions by connection id."""
+        self.newcomers: dict[int, Session] = {}
+        """Those that the game does not know yet: a datagram may show that ACCEPT was read, but
+        nothing that comes in one may reach the game before ``Joined``."""
         self._session_ports: dict[int, LowLatencyProtocol] = {}
         self._connections: dict[int, ReliableProtocol] = {}
         self._alive: set[ReliableProtocol] = set()
@@ -131,19 +134,21 @@ class Host(ABC):
 
     def end_turn(self) -> None:
         """Publish the turn's events, notice what the game has taken, flush."""
-        if self._depth == 1:
-            turn = self.turn
-            sink = self.sink
-            while turn.batch:
-                batch = turn.batch[:]
-                turn.batch.clear()
-                turn.published += len(batch)
-                sink.publish(batch)
-            if turn.awaiting:
-                turn.settle(sink.taken)
-            if turn.dirty:
-                self._flush()
-        self._depth -= 1
+        try:
+            if self._depth == 1:
+                turn = self.turn
+                sink = self.sink
+                while turn.batch:
+                    batch = turn.batch[:]
+                    turn.batch.clear()
+                    turn.published += len(batch)
+                    sink.publish(batch)
+                if turn.awaiting:
+                    turn.settle(sink.taken)
+                if turn.dirty:
+                    self._flush()
+        finally:
+            self._depth -= 1
 
     def run(self, call: Callable[..., None], *args: Any) -> None:
         """Call *call* in a turn of its own; a defect of ours is logged and goes no further."""
@@ -161,15 +166,19 @@ class Host(ABC):
         now = self.time
         for session in dirty:
             session.dirty = False
-            port = self._session_ports.get(session.cid) or self._first_port(session)
-            if port is not None:
-                for data, address in session.datagrams_to_send(now):
-                    port.send(data, address)
             connection = self._connections.get(session.cid)
-            if connection is not None:
+            if connection is None:
+                continue  # it ended within the turn
+            try:
+                port = self._session_ports.get(session.cid) or self._first_port(session)
+                if port is not None:
+                    for data, address in session.datagrams_to_send(now):
+                        port.send(data, address)
                 out = session.frames_to_send(now)
                 if out:
                     connection.send_frames(out)
+            except Exception:
+                log.failure("a defect in gamenet, please report it")
 
     def _first_port(self, session: Session) -> LowLatencyProtocol | None:
         """The port of a session that has not heard a datagram yet."""
@@ -258,13 +267,15 @@ class Host(ABC):
         """A join is granted: route its datagrams and frames."""
         protocol.joined(session, state)
         self._connections[session.cid] = protocol
-        self.datagram_routes[session.cid] = session
+        routes = self.newcomers if state is State.UNCONFIRMED else self.datagram_routes
+        routes[session.cid] = session
 
     def forget_session(self, session: Session) -> None:
         """Route nothing to it any more."""
         self._connections.pop(session.cid, None)
         self._session_ports.pop(session.cid, None)
         self.datagram_routes.pop(session.cid, None)
+        self.newcomers.pop(session.cid, None)
 
     def connection_of(self, session: Session) -> ReliableProtocol | None:
         """The connection that carries a session."""
@@ -323,7 +334,12 @@ class Host(ABC):
         self._broken(protocol, WireError("frame longer than the limit"))
 
     def end(self, protocol: ReliableProtocol, reason: DisconnectReason, text: str = "") -> None:
-        """End a session from this side: tell the peer, tell the game."""
+        """End a session from this side: tell the peer, after all that it was to hear before."""
+        session = protocol.session
+        if session is not None and protocol.state is State.OPEN:
+            last = session.frames_to_send(self.time)
+            if last:
+                protocol.send_frames(last)
         protocol.finish(frames.encode_bye(reason, text), Input.BYE)
         self.session_over(protocol, reason, text or DISCONNECT_TEXTS[reason])
 

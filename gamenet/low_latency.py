@@ -24,6 +24,8 @@ from gamenet.core.wire import (
 from gamenet.ports import BudgetedPort
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from gamenet.core.path import Address
     from gamenet.host import Host
 
@@ -44,11 +46,14 @@ class LowLatencyProtocol(DatagramProtocol):
         self._host = host
         self._counters = host.counters
         self._sessions = host.datagram_routes
+        self._newcomers = host.newcomers
         self._now = 0.0
         self._in_turn = False
+        self._sendto: Callable[[bytes, Address], int] | None = None
 
     def startProtocol(self) -> None:
         """Called by Twisted once the socket is open."""
+        self._sendto = getattr(getattr(self.transport, "socket", None), "sendto", None)
         self._host.port_opened(self)
         if not isinstance(self.transport, BudgetedPort):
             log.info(
@@ -58,6 +63,7 @@ class LowLatencyProtocol(DatagramProtocol):
 
     def stopProtocol(self) -> None:
         """Called by Twisted once the socket is closed."""
+        self._sendto = None
         self._host.port_closed(self)
 
     def begin_turn(self) -> None:
@@ -102,8 +108,10 @@ class LowLatencyProtocol(DatagramProtocol):
             return
         session = self._sessions.get(cid)
         if session is None:
-            counters.drop_datagram_unknown_session += 1
-            return
+            session = self._newcomers.get(cid)
+            if session is None or first & 0x0F == _DATA:
+                counters.drop_datagram_unknown_session += 1
+                return
         if first & 0x0F == _DATA:
             session.receive_datagram(data, addr, self._now, first, low)
             return
@@ -114,13 +122,15 @@ class LowLatencyProtocol(DatagramProtocol):
 
     def send(self, data: bytes, address: Address) -> None:
         """Write one datagram; whatever the kernel says, it is counted and nothing raises."""
+        sendto = self._sendto
+        if sendto is None:
+            self._send_plainly(data, address)
+            return
         counters = self._counters
         try:
-            self.transport.socket.sendto(data, address)
-        except OSError:
+            sendto(data, address)
+        except (OSError, TypeError):  # the latter where the address is of the other family
             counters.drop_send_error += 1
-        except AttributeError:
-            self._send_plainly(data, address)
         else:
             counters.datagrams_out += 1
             counters.bytes_out += len(data)

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 from twisted.internet import udp
 from twisted.internet.interfaces import IReactorFDSet
-from twisted.logger import Logger
 
 from gamenet.core.wire import MAX_DATAGRAM_BYTES
 
@@ -22,8 +21,6 @@ if TYPE_CHECKING:
     from twisted.internet.interfaces import IListeningPort
 
     from gamenet.low_latency import LowLatencyProtocol
-
-log = Logger()
 
 
 class BudgetedPort(udp.Port):
@@ -46,6 +43,8 @@ class BudgetedPort(udp.Port):
         udp.Port.__init__(self, port, protocol, interface, MAX_DATAGRAM_BYTES + 1, reactor)
         self._budget = budget
         self._buffer_bytes = buffer_bytes
+        self.granted: tuple[int, ...] = ()
+        """Bytes of buffer that the kernel gave, in and out."""
 
     def createInternetSocket(self) -> socket.socket:
         """The port's socket, with the buffers asked for."""
@@ -63,12 +62,7 @@ class BudgetedPort(udp.Port):
             # Never let a forged "fragmentation needed" message shrink or stop our datagrams.
             dont = getattr(socket, "IP_PMTUDISC_DONT", 0)
             created.setsockopt(socket.IPPROTO_IP, socket.IP_MTU_DISCOVER, dont)
-        log.debug(
-            "UDP buffers: asked {asked} bytes, granted {receive} in, {send} out",
-            asked=self._buffer_bytes,
-            receive=granted[0],
-            send=granted[1],
-        )
+        self.granted = tuple(granted)
         return created
 
     def doRead(self) -> None:

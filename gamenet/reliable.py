@@ -84,6 +84,8 @@ class ReliableProtocol(Int32StringReceiver):
         if self.session is not None:
             self.session.frame_heard = self._host.time
         super().dataReceived(data)
+        if self._latched:
+            self._unprocessed = b""
 
     def stringReceived(self, string: bytes) -> None:
         """A frame came: kind and body."""
@@ -96,7 +98,8 @@ class ReliableProtocol(Int32StringReceiver):
     def lengthLimitExceeded(self, length: int) -> None:
         """A length prefix beyond the limit: nothing that follows can be trusted."""
         self._unprocessed = b""
-        self._host.oversize_frame(self)
+        if not self._latched:
+            self._host.oversize_frame(self)
 
     def connectionLost(self, reason: Failure = Failure(ConnectionDone())) -> None:  # noqa: B008
         """Called by Twisted once the connection is gone."""

@@ -28,8 +28,6 @@ from gamenet.server_verbs import ServerVerbs
 from gamenet.verbs import DirectOutbox
 
 if TYPE_CHECKING:
-    from gamenet.core.session import Session
-    from gamenet.core.seat import Seat
     from collections.abc import Callable, Collection, Iterable
 
     from twisted.cred.portal import Portal
@@ -37,6 +35,8 @@ if TYPE_CHECKING:
 
     from gamenet.bridge import Bridge
     from gamenet.config import ServerConfig
+    from gamenet.core.seat import Seat
+    from gamenet.core.session import Session
     from gamenet.sinks import Sink
 
 log = Logger()
@@ -71,7 +71,7 @@ class ServerHost(Host):
         self.started = now()
         """Zero of the game clock, in monotonic seconds."""
         self._door = Door(self, portal)
-        self._unjoined = 0
+        self._unjoined: set[ReliableProtocol] = set()
         self._logouts: dict[int, Callable[[], None]] = {}
         self._bans: dict[str, float] = {}
         self.closed_because: RefusalReason | None = None
@@ -87,13 +87,13 @@ class ServerHost(Host):
 
     def admit(self) -> bool:
         """Whether one more connection may try to join."""
-        if self._unjoined >= self.config.max_unjoined:
+        if len(self._unjoined) >= self.config.max_unjoined:
             self.counters.unjoined_refused += 1
             return False
         return True
 
     def connection_made(self, protocol: ReliableProtocol) -> None:
-        self._unjoined += 1
+        self._unjoined.add(protocol)
         self.track(protocol)
 
     def join_frame(self, protocol: ReliableProtocol, data: bytes) -> None:
@@ -109,7 +109,7 @@ class ServerHost(Host):
         """Answer a join with no."""
         self.refusals[reason] += 1
         retry = 1 if reason is RefusalReason.BUSY else 0
-        self._unjoined -= 1
+        self._unjoined.discard(protocol)
         protocol.finish(frames.encode_refuse(reason, retry), Input.REFUSE)
 
     def welcome(
@@ -143,9 +143,10 @@ class ServerHost(Host):
         protocol.expect_no_more()
         session = protocol.session
         assert session is not None
-        self._unjoined -= 1
+        self._unjoined.discard(protocol)
         self.counters.joins += 1
         self.seats[session.player.id] = session.seat
+        self.datagram_routes[session.cid] = self.newcomers.pop(session.cid)
         peer = protocol.peer
         address = join_address(str(getattr(peer, "host", "")), int(getattr(peer, "port", 0)))
         self.turn.emit(Joined(session.player, address, secure=False))
@@ -159,10 +160,9 @@ class ServerHost(Host):
     # Ends.
 
     def session_over(self, protocol: ReliableProtocol, reason: DisconnectReason, text: str) -> None:
+        self._unjoined.discard(protocol)
         session = protocol.session
         if session is None:
-            if protocol.state is not State.CLOSED:
-                self._unjoined -= 1
             return
         if self.registry.by_player.get(session.player.id) is not session:
             return
@@ -170,9 +170,7 @@ class ServerHost(Host):
         player = session.player
         self.registry.remove(session)
         self.forget_session(session)
-        if self.seats.pop(player.id, None) is None:
-            self._unjoined -= 1
-        else:
+        if self.seats.pop(player.id, None) is not None:
             self.counters.leaves += 1
             self.turn.emit(Left(player, reason, text, *session.unacknowledged()))
         logout = self._logouts.pop(player.id, None)
@@ -204,10 +202,17 @@ class ServerHost(Host):
 
     def fetch(self, bridge: Bridge) -> None:
         states = bridge.states
-        for player_id in list(states):
-            fields = states.pop(player_id, None)
-            if fields is not None:
-                self.queue_state(player_id, fields)
+        sessions = self.registry.by_player
+        # Until empty, so that one that was put here meanwhile is not left behind; but not for ever.
+        for _ in range(2 * len(sessions) + len(states)):
+            if not states:
+                return
+            player_id, fields = states.popitem()
+            session = sessions.get(player_id)
+            if session is None:
+                self.counters.drop_verb_gone += 1
+            else:
+                session.queue_state(*fields)
 
     def queue_state(self, player_id: int, fields: tuple[Any, ...]) -> None:
         """Make this a player's newest state."""

@@ -196,15 +196,20 @@ class ServerVerbs:
         :returns: its number, or 0 if the player has just left.
         :raises MessageTooLarge: beyond one datagram.
         """
-        host, out = self._live()
-        flag, data = encoded(host, payload, STATE)
-        seat = self._seat(player)
-        if seat is None:
-            return 0
-        seat.state_number += 1
-        number = seat.state_number
-        fields = (number, data, flag, self._tick(), int(self.time() * 1000), seat.input_number)
-        out.put_state(player.id, fields)
+        seat = self._seats.get(getattr(player, "id", 0))
+        if type(payload) is bytes and len(payload) <= STATE.limit and seat is not None:
+            flag, data = 0, payload
+        else:
+            flag, data = encoded(self._live()[0], payload, STATE)
+        if seat is None or seat.player is not player:
+            # Not among the players that events told of: gone, or not yet taken, or nobody's.
+            seat = self._seat(player)
+            if seat is None:
+                return 0
+        number = seat.state_number = seat.state_number + 1
+        tick, server_ms = self._stamp()
+        assert self._out is not None
+        self._out.put_state(player.id, (number, data, flag, tick, server_ms, seat.input_number))
         return number
 
     def send_unreliable(self, player: Player, payload: Payload) -> None:
@@ -246,10 +251,11 @@ class ServerVerbs:
         host, _ = self._live()
         return host.now() - host.started
 
-    def _tick(self) -> int:
-        """The tick that states are stamped with."""
+    def _stamp(self) -> tuple[int, int]:
+        """The tick and the milliseconds of the game clock that states are stamped with."""
         host, _ = self._live()
-        return int(self.time() * host.config.tick_rate)
+        now = self.time()
+        return int(now * host.config.tick_rate), int(now * 1000)
 
     def stats(self) -> dict[str, float]:
         """All counters by name, for graphs and tests."""

@@ -135,6 +135,16 @@ class GameServerService(Service):
         if not self._tcp:
             self._listen()
         Service.startService(self)
+        if self.config.insecure:
+            log.warn(
+                "INSECURE: plain TCP. Whoever is on the path can read, change and take over "
+                "sessions; use it on this machine and for trying things out"
+            )
+        if self.bridge is not None:
+            log.info(
+                "Python's thread switch interval is {seconds} s while the server runs",
+                seconds=self.config.switch_interval_seconds,
+            )
         if self._thread is not None:
             self._game_done = Deferred()
             self._thread.start()
@@ -178,6 +188,12 @@ class GameServerService(Service):
                 continue
             self._udp.append(udp)
             udp_port = udp.getHost().port
+            log.info(
+                "UDP {where}: buffers of {asked} bytes asked, {granted} granted (in, out)",
+                where=join_address(interface, udp_port),
+                asked=self.config.udp_buffer_bytes,
+                granted=getattr(udp, "granted", None),
+            )
         if not self._tcp or not self._udp:
             raise ListenFailed(f"no address to listen on at {place!r}")
 

@@ -31,7 +31,7 @@ class Ticker:
     :param catch_up: late steps made up for before the rest are skipped.
     """
 
-    __slots__ = ("_catch_up", "_late", "_origin", "_ran", "dt", "number", "skipped")
+    __slots__ = ("_catch_up", "_late", "_origin", "_ran", "dt", "number", "skipped", "stamp")
 
     def __init__(self, dt: float, start: float, catch_up: int) -> None:
         self.dt = dt
@@ -39,6 +39,8 @@ class Ticker:
         """The newest step that ran; steps count from 1."""
         self.skipped = 0
         """All steps ever given up."""
+        self.stamp = (0, 0)
+        """The newest step and the milliseconds of the game clock that it stands for."""
         self._origin = start - dt
         self._catch_up = catch_up
         self._late: deque[float] = deque(maxlen=SAMPLES)
@@ -56,8 +58,12 @@ class Ticker:
 
     def force(self, now: float) -> Due:
         """The next step, now, ahead of its time: the last one of a run."""
-        self.number += 1
+        self._step()
         return Due(self.number, 0.0, 0)
+
+    def _step(self) -> None:
+        self.number += 1
+        self.stamp = (self.number, int(self.number * self.dt * 1000))
 
     def due(self, now: float) -> Due | None:
         """The step that should run now, which then counts as run; None if it is too early."""
@@ -71,7 +77,7 @@ class Ticker:
             late = max(0.0, now - self.deadline)
         else:
             skipped = 0
-        self.number += 1
+        self._step()
         self._late.append(late)
         self._ran.append(now)
         return Due(self.number, late, skipped)

@@ -84,16 +84,17 @@ def encoded(host: Host, payload: Payload, channel: Channel) -> tuple[int, bytes]
     :raises MessageTooLarge: with what to do about it.
     :raises LocalProtocolError: for what is no payload at all.
     """
-    data: bytes
-    if isinstance(payload, Message):
-        flag, data = IS_MESSAGE, host.codec.encode(payload)
-    else:
-        try:
-            flag, data = 0, bytes(memoryview(payload))
-        except TypeError:
-            raise LocalProtocolError(
-                f"a payload is bytes or a gamenet.Message, not {type(payload).__name__}"
-            ) from None
+    flag, data = 0, payload
+    if type(data) is not bytes:
+        if isinstance(payload, Message):
+            flag, data = IS_MESSAGE, host.codec.encode(payload)
+        else:
+            try:
+                data = bytes(memoryview(payload))
+            except TypeError:
+                raise LocalProtocolError(
+                    f"a payload is bytes or a gamenet.Message, not {type(payload).__name__}"
+                ) from None
     if len(data) > channel.limit:
         raise MessageTooLarge(
             f"{len(data)} bytes do not fit {channel.name}, which carries {channel.limit}; "

@@ -12,7 +12,7 @@ from gamenet.core.clock import ServerClock
 from gamenet.core.inputs import InputSender
 from gamenet.core.path import Address, ClientPath
 from gamenet.core.quality import microseconds
-from gamenet.core.session import Session, Setup
+from gamenet.core.session import ACK_SECONDS, Session, Setup
 from gamenet.core.state_channel import StateReceiver
 from gamenet.core.text import clean
 from gamenet.core.wire import (
@@ -89,6 +89,7 @@ class ClientSession(Session):
     def queue_input(self, number: int, buttons: int) -> None:
         """Add the next input; it goes with every datagram until the server has it."""
         self.inputs.put(number, buttons)
+        self._timer = self.next_tick = 0.0
         self.mark_dirty()
 
     def _data_came(self) -> None:
@@ -161,21 +162,22 @@ class ClientSession(Session):
 
     def tick(self, now: float) -> DisconnectReason | None:
         path = self.path
+        silent = now - self.last_datagram_out
         if path.attempt_due(now):
             self._control.append((DatagramKind.BIND, PADDING, path.address))
             self.mark_dirty()
-        elif path.bound and (
-            self.inputs.values or now - self.last_datagram_out >= self.limits.ping_seconds
-        ):
-            if not self.inputs.values:
-                number = self._ping_number.to_bytes(4, "big")
-                self._control.append((DatagramKind.PING, number, path.address))
+        elif path.bound and self.inputs.values and silent >= ACK_SECONDS:
+            self.mark_dirty()
+        elif path.bound and silent >= self.limits.ping_seconds:
+            number = self._ping_number.to_bytes(4, "big")
+            self._control.append((DatagramKind.PING, number, path.address))
             self.mark_dirty()
         reason = super().tick(now)
         if not path.bound:
-            self.next_tick = min(self.next_tick, path.next_attempt)
+            self._timer = min(self._timer, path.next_attempt)
         elif self.inputs.values:
-            self.next_tick = 0.0
+            self._timer = min(self._timer, self.last_datagram_out + ACK_SECONDS)
         else:
-            self.next_tick = min(self.next_tick, self.last_datagram_out + self.limits.ping_seconds)
+            self._timer = min(self._timer, self.last_datagram_out + self.limits.ping_seconds)
+        self.next_tick = min(self.next_tick, self._timer)
         return reason

@@ -14,6 +14,7 @@ from collections import deque
 from struct import Struct
 from typing import Final
 
+from gamenet.core.counters import Counters
 from gamenet.errors import WireError
 
 # INPUT      u32 newest number | u32 seen (newest state number taken) | u8 count 1..120
@@ -137,18 +138,27 @@ class InputReceiver:
 
     __slots__ = (
         "_allowance",
+        "_counters",
         "_emitted",
+        "_full",
         "_since",
+        "_single_bytes",
+        "_single_padding",
         "bits",
         "max_hz",
         "over_rate",
+        "refused",
         "seen",
         "settled",
     )
 
-    def __init__(self, bits: int, max_hz: int) -> None:
+    def __init__(self, bits: int, max_hz: int, counters: Counters | None = None) -> None:
         self.bits = bits
         self.max_hz = max_hz
+        self._counters = counters or Counters()
+        self._full = max_hz * RATE_WINDOW_SECONDS
+        self._single_padding = -bits % 8
+        self._single_bytes = INPUT.size + (bits + 7) // 8
         self.settled = 0
         """Everything up to here is emitted or given up; this is what INPUT_ACK carries."""
         self._emitted = 0
@@ -156,42 +166,70 @@ class InputReceiver:
         """The newest state number that the sender's game has taken."""
         self.over_rate = 0
         """Inputs dropped because the sender makes more than ``max_hz`` of them."""
-        self._allowance = max_hz * RATE_WINDOW_SECONDS
+        self.refused = 0
+        """Messages with inputs for which there was no room."""
+        self._allowance = self._full
         self._since = 0.0
 
-    def receive(self, data: bytes, now: float, room: int) -> list[tuple[int, int, int]]:
+    def receive(
+        self, data: bytes, now: float, room: int, newest_state: int
+    ) -> list[tuple[int, int, int]]:
         """The new inputs in an INPUT message: (number, buttons, missing before it), in order.
 
         :param room: at most so many; the rest stay unacknowledged and will come again.
-        :raises WireError: if the message cannot be decoded or has another width than agreed.
+        :param newest_state: the number of the newest state that the sender can have taken.
+        :raises WireError: if the message cannot be decoded, has another width than agreed or saw
+            a state that was never sent.
         """
-        if len(data) > INPUT.size and 0 < INPUT.unpack_from(data)[0] <= self.settled:
+        if len(data) <= INPUT.size:
+            raise WireError("INPUT ends early")
+        newest, seen, count, bits = INPUT.unpack_from(data)
+        settled = self.settled
+        if 0 < newest <= settled:
             return []
-        newest, seen, bits, values = decode_inputs(data)
-        if bits != self.bits:
-            raise WireError(f"INPUT of {bits} bits where {self.bits} were agreed")
+        if count == 1 and bits == self.bits and len(data) == self._single_bytes and newest:
+            # Nearly every message on a good path.
+            padded = int.from_bytes(data[INPUT.size :], "big")
+            values = [padded >> self._single_padding]
+            if values[0] << self._single_padding != padded:
+                raise WireError("INPUT with bytes to spare")
+        else:
+            newest, seen, bits, values = decode_inputs(data)
+            if bits != self.bits:
+                raise WireError(f"INPUT of {bits} bits where {self.bits} were agreed")
         if seen > self.seen:
+            if seen > newest_state:
+                raise WireError("INPUT that saw a state never sent")
             self.seen = seen
         # A token bucket of two seconds' worth of inputs.
-        refilled = self._allowance + (now - self._since) * self.max_hz
-        allowance = min(self.max_hz * RATE_WINDOW_SECONDS, refilled)
+        allowance = self._allowance + (now - self._since) * self.max_hz
+        if allowance > self._full:
+            allowance = self._full
         self._since = now
         number = newest - len(values)
         fresh: list[tuple[int, int, int]] = []
         for buttons in values:
             number += 1
-            if number <= self.settled:
+            if number <= settled:
                 continue
             if len(fresh) >= room:
+                self.refused += 1
+                self._counters.events_refused += 1
                 break
-            self.settled = number
+            settled = number
             if allowance >= 1.0:
                 allowance -= 1.0
-                fresh.append((number, buttons, number - self._emitted - 1))
+                missing = number - self._emitted - 1
+                if missing:
+                    self._counters.inputs_missing += missing
+                fresh.append((number, buttons, missing))
                 self._emitted = number
             else:
                 # Settled without being emitted: nobody resends it, and the next one that is
                 # emitted reports the hole.
                 self.over_rate += 1
+                self._counters.inputs_over_rate += 1
+        self.settled = settled
         self._allowance = allowance
+        self._counters.inputs_emitted += len(fresh)
         return fresh

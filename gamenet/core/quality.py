@@ -37,7 +37,8 @@ class Estimator:
 
     def add(self, sample: float) -> None:
         """Take in one measurement."""
-        sample = max(sample, 0.0)
+        if sample < 0.0:
+            sample = 0.0
         if self.samples == 0:
             self.rtt = self.rtt_min = sample
         else:

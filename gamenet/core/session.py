@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from gamenet.core import frames
 from gamenet.core.frames import Kind
-from gamenet.core.quality import ROLL_SECONDS, PathQuality
+from gamenet.core.quality import ACK_SPAN, ROLL_SECONDS, PathQuality
 from gamenet.core.record import Forged, Opener, Sealer
 from gamenet.core.seat import Seat
 from gamenet.core.stream import Incoming, Outgoing
@@ -40,6 +40,8 @@ from gamenet.messages import Codec, Payload
 if TYPE_CHECKING:
     from gamenet.core.path import Address
 
+ACK_SECONDS: Final = 0.05
+"""A datagram that asks for an ack waits no longer for one of ours to carry it."""
 ACK_DATAGRAMS: Final = 16
 MAX_UNACKNOWLEDGED: Final = 1_024
 """Payloads handed back with the end of a session."""
@@ -95,7 +97,9 @@ class Session(ABC):
         "_iv",
         "_ping_number",
         "_pings",
+        "_pong",
         "_taken_due",
+        "_timer",
         "_unheard",
         "_unreliable",
         "author",
@@ -146,12 +150,16 @@ class Session(ABC):
         self.dirty = False
         self.next_tick = now
         """``tick`` has nothing to do before this time; 0 means at the host's next beat."""
+        self._timer = setup.now
+        """When ``tick`` is due for anything but acks."""
         self._acks_owed = 0
         self._acks_due = False
         self._taken_due = False
         self._unheard = False
         """Whether the first DATA still means something; asked on the hot path instead of calling."""
         self._control_frames: list[bytes] = []
+        self._pong = b""
+        """The answer to the newest PING; of many that come together only that one is answered."""
         self._control: list[tuple[int, bytes, Address]] = []
         self._unreliable: deque[tuple[int, bytes]] = deque()
         self.bytes_in = self.bytes_out = 0
@@ -244,8 +252,10 @@ class Session(ABC):
                 self._data_came()
             if len(body) > ACKS_BYTES:
                 owed = self._acks_owed = self._acks_owed + 1
-                self.next_tick = 0.0
-                if owed == ACK_DATAGRAMS:
+                if owed == 1:
+                    due = now + ACK_SECONDS
+                    self.next_tick = due if due < self._timer else self._timer
+                elif owed == ACK_DATAGRAMS:
                     self._acks_due = True
                     self.mark_dirty()
                 kind = body[ACKS_BYTES]
@@ -289,7 +299,7 @@ class Session(ABC):
             self.incoming.accept(len(data))
             self._receive_say(data)
         elif kind == Kind.PING:
-            self._control_frames.append(frames.encode_ping(Kind.PONG, frames.decode_ping(data)))
+            self._pong = frames.encode_ping(Kind.PONG, frames.decode_ping(data))
             self.mark_dirty()
         elif kind == Kind.PONG:
             asked = self._pings.pop(frames.decode_ping(data), None)
@@ -306,7 +316,7 @@ class Session(ABC):
     def game_took(self) -> None:
         """The game has taken one reliable event; the peer hears of it at the next beat."""
         self.incoming.taken += 1
-        self.next_tick = 0.0
+        self._timer = self.next_tick = 0.0
         if self.incoming.is_half_open:
             self._taken_due = True
             self.mark_dirty()
@@ -341,6 +351,9 @@ class Session(ABC):
         if self._control_frames:
             out += self._control_frames
             self._control_frames = []
+        if self._pong:
+            out.append(self._pong)
+            self._pong = b""
         if self._taken_due:
             self._taken_due = False
             taken = self.incoming.ack()
@@ -366,7 +379,11 @@ class Session(ABC):
                     messages += self._unreliable
                     self._unreliable.clear()
                 if messages:
-                    acks = ACKS.pack(*self.window.acks())
+                    window = self.window
+                    if window.missing or window.highest < ACK_SPAN:
+                        acks = ACKS.pack(*window.acks())
+                    else:
+                        acks = ACKS.pack(window.highest & 0xFFFF, _LOW)
                     for part in pack_messages(messages):
                         self.quality.sent(self.sealer.number, now)
                         out.append((seal(_DATA, acks + part), route))
@@ -378,6 +395,7 @@ class Session(ABC):
         except OverflowError:
             # The key is used up; the reliable transport goes on alone.
             self.counters.drop_send_full += 1
+            self._control.clear()
         if out:
             self.last_datagram_out = now
             self.datagrams_out += len(out)
@@ -391,7 +409,7 @@ class Session(ABC):
         :returns: why the session must end now, or None.
         """
         limits = self.limits
-        if self._acks_owed:
+        if self._acks_owed and now - self.last_datagram_out >= ACK_SECONDS:
             self._acks_due = True
             self.mark_dirty()
         if self.incoming.taken != self.incoming.acknowledged:
@@ -406,11 +424,13 @@ class Session(ABC):
             self.frame_spoken = now
             self.mark_dirty()
         self.quality.roll(now, self.window.highest)
-        self.next_tick = min(
+        self._timer = self.next_tick = min(
             now + ROLL_SECONDS,
             self.frame_heard + limits.dead_seconds,
             self.frame_spoken + limits.ping_seconds,
         )
+        if self._acks_owed and not self._acks_due:
+            self.next_tick = min(self.next_tick, self.last_datagram_out + ACK_SECONDS)
         return None
 
     def confirm_received(self) -> None:
@@ -425,5 +445,9 @@ class Session(ABC):
         for frame in left:
             if frame[0] == Kind.DATA and len(payloads) < MAX_UNACKNOWLEDGED:
                 is_message, _, payload = frames.decode_data(frame)
-                payloads.append(self.codec.decode(payload) if is_message else payload)
+                try:
+                    payloads.append(self.codec.decode(payload) if is_message else payload)
+                except WireError:
+                    # Our own game's: types are checked by who decodes, not by who encodes.
+                    payloads.append(payload)
         return tuple(payloads), len(left)

@@ -15,13 +15,20 @@ _HALF = 1 << 31
 _MASK = (1 << 32) - 1
 
 
+Fields = tuple[int, bytes, int, int, int, int]
+"""A state on its way out: number, payload, flag, tick, server ms, input number."""
+
+
 class StateSender:
     """The server's side: at most one state waits for a player."""
 
-    __slots__ = ("_waiting", "replaced")
+    __slots__ = ("newest", "replaced", "waiting")
 
     def __init__(self) -> None:
-        self._waiting: tuple[int, bytes] | None = None
+        self.waiting: Fields | None = None
+        """The state that the next datagram carries; who sends it sets this to None."""
+        self.newest = 0
+        """The newest number put in."""
         self.replaced = 0
         """States that a newer one replaced before they were sent."""
 
@@ -38,16 +45,23 @@ class StateSender:
 
         :param flag: ``wire.IS_MESSAGE`` for a typed message, else 0.
         """
-        if self._waiting is not None:
+        self.put_fields((number, payload, flag, tick, server_ms, input_number))
+
+    def put_fields(self, fields: Fields) -> None:
+        """As ``put``."""
+        if self.waiting is not None:
             self.replaced += 1
-        header = STATE.pack(number, tick & 0xFFFFFFFF, server_ms & 0xFFFFFFFF, input_number, WHOLE)
-        self._waiting = (flag, header + payload)
+        self.newest = fields[0]
+        self.waiting = fields
 
     def take(self) -> tuple[int, bytes] | None:
         """The waiting state as (flag, STATE message), once."""
-        waiting = self._waiting
-        self._waiting = None
-        return waiting
+        if self.waiting is None:
+            return None
+        number, payload, flag, tick, server_ms, input_number = self.waiting
+        self.waiting = None
+        header = STATE.pack(number, tick & _MASK, server_ms & _MASK, input_number, WHOLE)
+        return flag, header + payload
 
 
 class StateReceiver:

@@ -51,6 +51,7 @@ ACKS: Final = Struct("!HI")
 ACKS_BYTES: Final = ACKS.size
 MAX_MESSAGES: Final = 16
 _LENGTH: Final = Struct("!H")
+_HEAD: Final = Struct("!BH")
 LENGTH_BYTES: Final = _LENGTH.size
 
 
@@ -117,9 +118,22 @@ def pack_messages(messages: list[tuple[int, bytes]]) -> list[bytes]:
 
     :param messages: (type byte without the last mark, payload) each small enough for one datagram.
     """
-    if len(messages) == 1:
-        kind, payload = messages[0]
-        return [_LAST_BYTE[kind] + payload]
+    if len(messages) <= MAX_MESSAGES:
+        *before, (kind, payload) = messages or [(0, b"")]
+        parts = []
+        for each, body in before:
+            parts.append(_HEAD.pack(each, len(body)))
+            parts.append(body)
+        parts.append(_LAST_BYTE[kind])
+        parts.append(payload)
+        packed = b"".join(parts)
+        if len(packed) <= MAX_BODY_BYTES - ACKS_BYTES and messages:
+            return [packed]
+    return _pack_several(messages)
+
+
+def _pack_several(messages: list[tuple[int, bytes]]) -> list[bytes]:
+    """As ``pack_messages``, where one datagram may not be enough."""
     bodies: list[bytes] = []
     parts: list[bytes] = []
     room = MAX_BODY_BYTES - ACKS_BYTES
@@ -131,7 +145,7 @@ def pack_messages(messages: list[tuple[int, bytes]]) -> list[bytes]:
             needed = LENGTH_BYTES + 1 + len(message[1])
             if count < MAX_MESSAGES and needed <= room:
                 kind, payload = pending
-                parts += (bytes((kind,)), _LENGTH.pack(len(payload)), payload)
+                parts += (_HEAD.pack(kind, len(payload)), payload)
                 room -= needed
                 count += 1
                 pending = message
