@@ -1,0 +1,218 @@
+"""The life of the daemon's process: its services, its last words, its exit status.
+
+Layer 4. Runs on: the main thread, which the reactor has in a daemon.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import logging
+import os
+import sys
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
+
+from twisted.application.service import MultiService, Service
+from twisted.internet.defer import Deferred, inlineCallbacks, maybeDeferred
+from twisted.internet.error import CannotListenError, ReactorNotRunning
+from twisted.logger import Logger
+
+from gamenet._version import __version__
+from gamenet.addresses import join_address
+from gamenet.errors import ListenFailed
+from gamenet.metrics import ErrorCounter, StatusSource, status_site
+from gamenet.service import GameServerService
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Mapping
+
+    from twisted.cred.portal import Portal
+
+    from gamenet.addresses import Place
+    from gamenet.config import ServerConfig
+    from gamenet.game import AnyGame
+    from gamenet.server import ServerHost
+
+log = Logger()
+
+
+class Plan(NamedTuple):
+    """What the command line, the file and the game come to."""
+
+    path: str
+    """``module:attribute`` of the game."""
+    game: AnyGame
+    config: ServerConfig
+    portal: Portal
+    status: Place | None
+    """Where the status site listens, if it is wanted."""
+
+
+def refuse(text: str) -> NoReturn:
+    """End the process with one line on standard error and status 1."""
+    # Not sys.stderr, which goes to the log once that has begun.
+    print("gamenet: " + " ".join(text.splitlines()), file=sys.__stderr__, flush=True)
+    raise SystemExit(1)
+
+
+def refuse_start(text: str, twistd: Mapping[str, Any]) -> NoReturn:
+    """The same once the log has begun and the process may be a daemon.
+
+    :param twistd: the options of ``twistd`` itself.
+    """
+    # Not critical: before a log has begun, Twisted prints that as well.
+    log.error("{text}", text=text)
+    if twistd.get("pidfile"):
+        # Twisted removes it at the end of a run, and there will be none.
+        with contextlib.suppress(OSError):
+            os.unlink(twistd["pidfile"])
+    pipe = twistd.get("statusPipe")
+    if pipe is not None:
+        # The process at the terminal waits for news of its daemon; it reads 100 bytes.
+        os.write(pipe, f"1 gamenet: {text}".encode("ascii", "replace")[:100])
+    refuse(text)
+
+
+_exit_status = 0
+
+
+def care_for_exit_status() -> None:
+    """Have the process end with status 1 if its game raises, where a stopped reactor gives 0.
+
+    To be called before the game is imported: what runs at exit runs in reverse order, and this
+    must come last, because it leaves at once.
+    """
+    atexit.unregister(_leave)
+    atexit.register(_leave)
+
+
+def _leave() -> None:
+    if _exit_status:
+        logging.shutdown()
+        for stream in (sys.__stdout__, sys.__stderr__):
+            if stream is not None:
+                stream.flush()
+        os._exit(_exit_status)
+
+
+class StatusService(Service):
+    """The status site's port.
+
+    :param source: the server it tells about.
+    """
+
+    def __init__(self, source: StatusSource, place: Place, reactor: Any) -> None:
+        self._source = source
+        self._place = place
+        self._reactor = reactor
+        self._port: Any = None
+
+    def privilegedStartService(self) -> None:
+        """Open the port.
+
+        :raises ListenFailed: with the address and the reason.
+        """
+        place = self._place
+        try:
+            self._port = self._reactor.listenTCP(
+                place.port,
+                status_site(self._source, reactor=self._reactor),
+                interface=place.interface,
+            )
+        except (CannotListenError, OSError) as error:
+            cause = getattr(error, "socketError", error)
+            reason = getattr(cause, "strerror", None) or str(cause)
+            raise ListenFailed(f"cannot serve the status site on TCP {place!r}: {reason}") from None
+
+    @property
+    def address(self) -> str:
+        """Where it listens."""
+        host = self._port.getHost()
+        return join_address(host.host, host.port)
+
+    def stopService(self) -> Any:
+        """Close the port."""
+        Service.stopService(self)
+        return None if self._port is None else self._port.stopListening()
+
+
+class Daemon(MultiService):
+    """The server, its status site, and the life of the process.
+
+    :param twistd: the options of ``twistd``, which say how to tell of a refusal.
+    """
+
+    def __init__(self, plan: Plan, twistd: Mapping[str, Any] | None, reactor: Any) -> None:
+        MultiService.__init__(self)
+        self.server = GameServerService(plan.config, plan.game, portal=plan.portal, reactor=reactor)
+        self.server.on_game_end = self._game_ended
+        self.server.setServiceParent(self)
+        self._plan = plan
+        self._twistd = twistd or {}
+        self._is_open = False
+        self._reactor = reactor
+        self._status: StatusService | None = None
+        if plan.status is not None:
+            self._status = StatusService(self, plan.status, reactor)
+            self._status.setServiceParent(self)
+        self._error_counter = ErrorCounter()
+
+    # What the status site asks.
+
+    @property
+    def host(self) -> ServerHost:
+        """The conductor of the server."""
+        return self.server.host
+
+    @property
+    def errors(self) -> int:
+        """Errors logged since the start."""
+        return self._error_counter.count
+
+    def game_stats(self) -> dict[str, float]:
+        """How the game's loop is doing."""
+        return self.server.game_stats()
+
+    # Life.
+
+    def privilegedStartService(self) -> None:
+        """Open the ports, or end the process."""
+        self._is_open = True
+        self._error_counter.start()
+        try:
+            MultiService.privilegedStartService(self)
+        except ListenFailed as error:
+            refuse_start(str(error), self._twistd)
+
+    def startService(self) -> None:
+        """Open the ports unless they are, and start the game."""
+        if not self._is_open:
+            # ``twist`` has no privileges to give up, and starts services at once.
+            self.privilegedStartService()
+        log.info("gamenet {version} runs {game}", version=__version__, game=self._plan.path)
+        MultiService.startService(self)
+        status = f" status={self._status.address}" if self._status is not None else ""
+        log.info("ready: address={address}{status}", address=self.server.address, status=status)
+
+    @inlineCallbacks
+    def _stop(self) -> Generator[Deferred[Any], Any, None]:
+        # The status site answers until the game is over, and says that the end has begun.
+        yield self.server.stopService()
+        yield maybeDeferred(MultiService.stopService, self)
+        self._error_counter.stop()
+
+    def stopService(self) -> Deferred[None]:
+        """Say BYE to everybody, let the game return, close the ports."""
+        self.running = 0
+        return self._stop()
+
+    def _game_ended(self, well: bool) -> None:
+        global _exit_status
+        if well:
+            log.info("the game is over")
+        else:
+            _exit_status = 1
+        try:
+            self._reactor.stop()
+        except ReactorNotRunning:
+            pass

@@ -1,0 +1,248 @@
+"""The life of the daemon's process, without a process."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from twisted.application.service import MultiService, Service
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.error import CannotListenError, ReactorNotRunning
+from twisted.internet.task import Clock
+from twisted.internet.testing import MemoryReactorClock
+from twisted.logger import globalLogPublisher
+from twisted.python import usage
+
+from gamenet import daemon, tap
+from gamenet.errors import ListenFailed
+from gamenet.game import Game
+from tests.test_tap import CommandLineTestCase
+
+if TYPE_CHECKING:
+    from gamenet.config import ServerConfig
+
+
+class Server(Service):
+    """Stands for the game server's service."""
+
+    address = "127.0.0.1:7777"
+    problem: ClassVar[Exception | None] = None
+    opened = 0
+
+    def __init__(self, config: ServerConfig, game: Any, *, portal: Any, reactor: Any) -> None:
+        self.given = (config, game, portal, reactor)
+        self.host = self
+        self.now = Clock().seconds
+        self.stopping: Deferred[None] = Deferred()
+        self.on_game_end: Any = None
+
+    def privilegedStartService(self) -> None:
+        self.opened += 1
+        if self.problem is not None:
+            raise self.problem
+
+    def stopService(self) -> Deferred[None]:
+        Service.stopService(self)
+        return succeed(None) if self.stopping.called else self.stopping
+
+    def game_stats(self) -> dict[str, float]:
+        return {"rate": 1.0}
+
+
+class Reactor(MemoryReactorClock):
+    """A reactor with a clock of its own, that can refuse to listen and to stop."""
+
+    problem: Exception | None = None
+    stop_problem: Exception | None = None
+
+    def listenTCP(self, port: int, *args: Any, **named: Any) -> Any:
+        if self.problem is not None:
+            raise self.problem
+        return super().listenTCP(port, *args, **named)
+
+    def stop(self) -> None:
+        if self.stop_problem is not None:
+            raise self.stop_problem
+        super().stop()
+
+
+class DaemonTestCase(CommandLineTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.patch(daemon, "GameServerService", Server)
+        self.patch(daemon, "_exit_status", 0)
+        self.reactor = Reactor()
+        self.events: list[Any] = []
+        globalLogPublisher.addObserver(self.events.append)
+        self.addCleanup(globalLogPublisher.removeObserver, self.events.append)
+
+    def make(self, *arguments: str, **twistd: object) -> Any:
+        options = self.parse(*arguments)
+        if twistd:
+            options.parent = usage.Options()
+            options.parent.update(twistd)
+        made = tap.makeService(options, self.reactor)
+        self.addCleanup(made._error_counter.stop)
+        return made
+
+    def logged(self) -> list[str]:
+        return [
+            event["log_format"].format(**event)
+            for event in self.events
+            if event["log_namespace"].startswith("gamenet")
+        ]
+
+
+class MakeServiceTests(DaemonTestCase):
+    def test_theServerGetsWhatWasSettled(self) -> None:
+        made = self.make("--game", "tag:Tag", "--max-players", "4")
+        self.assertIsInstance(made, MultiService)
+        config, game, portal, reactor = made.server.given
+        self.assertEqual(config.max_players, 4)
+        self.assertTrue(issubclass(game, Game))
+        self.assertEqual(len(portal.checkers), 2)
+        self.assertIs(reactor, self.reactor)
+
+    def test_aReactorWithTheTimeOfDayGetsAClockThatCannotJump(self) -> None:
+        self.reactor.advance(time.time())
+        self.make()
+        self.assertIs(self.reactor.seconds, time.monotonic)
+
+    def test_aReactorWithAnotherClockKeepsIt(self) -> None:
+        self.make()
+        self.assertEqual(self.reactor.seconds(), 0)
+
+    def test_aReactorWithTimersKeepsItsClock(self) -> None:
+        self.reactor.advance(time.time())
+        self.reactor.callLater(1, lambda: None)
+        self.make()
+        self.assertIsNot(self.reactor.seconds, time.monotonic)
+
+    def test_theClockStaysIfTheConfigSaysSo(self) -> None:
+        self.reactor.advance(time.time())
+        self.make("--config", str(self.write("c.toml", "monotonic_clock = false\n")))
+        self.assertIsNot(self.reactor.seconds, time.monotonic)
+
+
+class StartTests(DaemonTestCase):
+    def test_oneLineSaysWhenAndWhereItListens(self) -> None:
+        made = self.make("--status", "tcp:9777")
+        made.privilegedStartService()
+        made.startService()
+        (port,) = self.reactor.tcpServers
+        self.assertEqual((port[0], port[3]), (9777, "127.0.0.1"))
+        ready = [line for line in self.logged() if line.startswith("ready:")]
+        self.assertEqual(len(ready), 1)
+        self.assertTrue(ready[0].startswith("ready: address=127.0.0.1:7777 status="))
+
+    def test_withoutAStatusSiteTheLineNamesNone(self) -> None:
+        made = self.make()
+        made.privilegedStartService()
+        made.startService()
+        self.assertIn("ready: address=127.0.0.1:7777", self.logged())
+
+    def test_twistStartsServicesWithoutPrivileges(self) -> None:
+        made = self.make("--status", "9777")
+        made.startService()
+        self.assertEqual(made.server.opened, 1)
+        self.assertEqual(len(self.reactor.tcpServers), 1)
+
+
+class RefusedStartTests(DaemonTestCase):
+    def fail(self, made: Any) -> str:
+        ended = self.assertRaises(SystemExit, made.privilegedStartService)
+        self.assertEqual(ended.code, 1)
+        said = self.err.getvalue()
+        self.assertEqual(said.count("\n"), 1, said)
+        return said
+
+    def test_aPortInUse(self) -> None:
+        self.patch(Server, "problem", ListenFailed("cannot listen on UDP 127.0.0.1:7777: in use"))
+        said = self.fail(self.make())
+        self.assertEqual(said, "gamenet: cannot listen on UDP 127.0.0.1:7777: in use\n")
+        self.assertIn("cannot listen on UDP 127.0.0.1:7777: in use", self.logged())
+
+    def test_theStatusPortInUse(self) -> None:
+        self.reactor.problem = CannotListenError(
+            "127.0.0.1", 9777, OSError(98, "Address already in use")
+        )
+        said = self.fail(self.make("--status", "9777"))
+        self.assertIn("status site on TCP 127.0.0.1:9777: Address already in use", said)
+
+    def test_noPidFileStays(self) -> None:
+        self.patch(Server, "problem", ListenFailed("no"))
+        path = self.write("twistd.pid", "1")
+        self.fail(self.make(pidfile=str(path), nodaemon=True))
+        self.assertFalse(path.exists())
+
+    def test_aPidFileThatCannotGoIsNoFurtherProblem(self) -> None:
+        self.patch(Server, "problem", ListenFailed("no"))
+        self.fail(self.make(pidfile=str(self.folder / "absent.pid")))
+
+    def test_theProcessThatWaitsForTheDaemonIsTold(self) -> None:
+        self.patch(Server, "problem", ListenFailed("cannot listen " + "é" * 200))
+        reader, writer = os.pipe()
+        self.addCleanup(os.close, reader)
+        self.fail(self.make(statusPipe=writer))
+        os.close(writer)
+        told = os.read(reader, 1_000)
+        self.assertTrue(told.startswith(b"1 gamenet: cannot listen "), told)
+        self.assertEqual(len(told), 100)
+
+
+class EndTests(DaemonTestCase):
+    def test_theStatusSiteAnswersUntilTheServerHasStopped(self) -> None:
+        made = self.make("--status", "9777")
+        made.startService()
+        closed: list[bool] = []
+        self.patch(made._status._port, "stopListening", lambda: closed.append(True))
+        stopped = made.stopService()
+        self.assertFalse(made.running)
+        self.assertEqual(closed, [])
+        self.assertNoResult(stopped)
+        made.server.stopping.callback(None)
+        self.successResultOf(stopped)
+        self.assertEqual(closed, [True])
+
+    def test_errorsAreCountedWhileItRuns(self) -> None:
+        made = self.make()
+        made.startService()
+        daemon.log.error("one")
+        self.assertEqual(made.errors, 1)
+        made.server.stopping.callback(None)
+        self.successResultOf(made.stopService())
+        daemon.log.error("another")
+        self.assertEqual(made.errors, 1)
+
+    def test_theStatusSiteIsToldOfTheServer(self) -> None:
+        made = self.make()
+        self.assertIs(made.host, made.server.host)
+        self.assertEqual(made.game_stats(), {"rate": 1.0})
+
+    def test_aGameThatReturnsEndsTheProcessWell(self) -> None:
+        made = self.make()
+        made.server.on_game_end(True)
+        self.assertTrue(self.reactor.hasStopped)
+        self.assertEqual(daemon._exit_status, 0)
+
+    def test_aGameThatRaisesEndsTheProcessWithStatusOne(self) -> None:
+        made = self.make()
+        made.server.on_game_end(False)
+        self.assertTrue(self.reactor.hasStopped)
+        left: list[int] = []
+        self.patch(os, "_exit", left.append)
+        daemon._leave()
+        self.assertEqual(left, [1])
+
+    def test_aGameThatEndsWhileTheReactorStops(self) -> None:
+        made = self.make()
+        self.reactor.stop_problem = ReactorNotRunning()
+        made.server.on_game_end(False)
+        self.assertEqual(daemon._exit_status, 1)
+
+    def test_anOrderlyEndLeavesTheStatusToOthers(self) -> None:
+        left: list[int] = []
+        self.patch(os, "_exit", left.append)
+        daemon._leave()
+        self.assertEqual(left, [])

@@ -1,0 +1,370 @@
+"""The status site: what it says, and what it does to clients that misbehave."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+from twisted.internet.address import IPv4Address
+from twisted.internet.error import ConnectionDone
+from twisted.internet.task import Clock
+from twisted.internet.testing import StringTransport
+from twisted.logger import Logger, globalLogPublisher
+from twisted.python.failure import Failure
+from twisted.trial.unittest import SynchronousTestCase
+
+from gamenet import metrics
+from gamenet._version import __version__
+from gamenet.config import ServerConfig
+from gamenet.core import frames
+from gamenet.core.counters import Counters
+from gamenet.errors import RefusalReason
+from gamenet.metrics import ErrorCounter, StatusSite, status_site
+from gamenet.server import GameServerFactory
+
+STATS = {
+    "rate": 30.0,
+    "number": 90,
+    "per_second": 29.9,
+    "late_p50_ms": 0.1,
+    "late_p99_ms": 1.5,
+    "skipped": 2,
+    "inputs_taken": 7,
+    "inputs_missing": 1,
+}
+
+
+class Transport(StringTransport):
+    """A transport that knows whether it was cut."""
+
+    aborted = False
+
+    def abortConnection(self) -> None:
+        self.aborted = True
+
+
+class Sink:
+    """A game that takes nothing."""
+
+    def offer(self, event: object) -> bool:
+        return False
+
+
+class Server:
+    """A server as the site sees one."""
+
+    running: bool | int = True
+    errors = 3
+
+    def __init__(self, clock: Clock) -> None:
+        config = ServerConfig(insecure=True, game_name="tag/1")
+        self.factory = GameServerFactory(Sink(), config, reactor=clock, now=clock.seconds)
+        self.host = self.factory.host
+        self.stats: dict[str, float] = dict(STATS)
+
+    def game_stats(self) -> dict[str, float]:
+        return self.stats
+
+    def connect(self, user: str, *, version: int = frames.VERSION, confirm: bool = True) -> Any:
+        """A connection that has said HELLO, and with *confirm* something after it."""
+        protocol = self.factory.buildProtocol(None)
+        assert protocol is not None
+        protocol.makeConnection(StringTransport(peerAddress=IPv4Address("TCP", "10.0.0.7", 5000)))
+        hello = frames.Hello(
+            version, version, 1, frames.HELLO_ACCEPTS_INSECURE, bytes(8), 0,
+            frames.ANONYMOUS, "tag/1", user, b"",
+        )  # fmt: skip
+        said = [frames.encode_hello(hello)] + [frames.encode_ack(0)] * confirm
+        for frame in said:
+            protocol.dataReceived(len(frame).to_bytes(4, "big") + frame)
+        return protocol
+
+
+class SiteTestCase(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.clock = Clock()
+        self.server = Server(self.clock)
+        self.site: StatusSite = status_site(self.server, reactor=self.clock)
+
+    def connect(self) -> tuple[Any, Transport]:
+        channel = self.site.buildProtocol(None)
+        transport = Transport()
+        channel.makeConnection(transport)
+        self.addCleanup(self.hang_up, channel)
+        return channel, transport
+
+    def hang_up(self, channel: Any) -> None:
+        if channel.transport is not None:
+            channel.connectionLost(Failure(ConnectionDone()))
+            channel.transport = None
+
+    def ask(self, request: bytes) -> tuple[int, dict[bytes, bytes], bytes]:
+        """The answer to a request, which closes the connection: status, headers and body."""
+        channel, transport = self.connect()
+        channel.dataReceived(request)
+        self.assertTrue(transport.disconnecting, transport.value())
+        head, _, body = transport.value().partition(b"\r\n\r\n")
+        first, *lines = head.split(b"\r\n")
+        headers = {}
+        for line in lines:
+            name, _, value = line.partition(b": ")
+            headers[name.lower()] = value
+        return int(first.split()[1]), headers, body
+
+    def get(self, path: bytes, method: bytes = b"GET") -> tuple[int, dict[bytes, bytes], bytes]:
+        return self.ask(method + b" " + path + b" HTTP/1.1\r\nHost: x\r\n\r\n")
+
+    def status(self) -> Any:
+        code, _, body = self.get(b"/api/status")
+        self.assertEqual(code, 200)
+        return json.loads(body)
+
+
+class HealthTests(SiteTestCase):
+    def test_okWhileItRuns(self) -> None:
+        code, headers, body = self.get(b"/healthz")
+        self.assertEqual((code, body), (200, b"ok\n"))
+        self.assertEqual(headers[b"cache-control"], b"no-store")
+
+    def test_unavailableOnceTheEndHasBegun(self) -> None:
+        self.server.running = 0
+        self.assertEqual(self.get(b"/healthz")[0], 503)
+
+
+class StatusTests(SiteTestCase):
+    def test_theShapeOfAnIdleServer(self) -> None:
+        self.clock.advance(12.5)
+        found = self.status()
+        self.assertGreater(found.pop("cpu_seconds"), 0)
+        self.assertEqual(
+            found,
+            {
+                "game": "tag/1",
+                "version": __version__,
+                "secure": False,
+                "uptime_seconds": 12.5,
+                "players": [],
+                "ticks": {
+                    "rate": 30.0,
+                    "number": 90,
+                    "per_second": 29.9,
+                    "late_p50_ms": 0.1,
+                    "late_p99_ms": 1.5,
+                    "skipped": 2,
+                },
+                "inputs": {"taken": 7, "missing": 1},
+                "drops": {},
+                "refusals": {reason.name: 0 for reason in RefusalReason},
+                "queues": {"events": 0, "commands": 0},
+                "counters": dict.fromkeys(Counters.__slots__, 0),
+                "errors": 3,
+            },
+        )
+
+    def test_aPlayer(self) -> None:
+        self.server.connect("ada")
+        (player,) = self.status()["players"]
+        self.assertEqual(
+            player,
+            {
+                "id": 1,
+                "name": "ada",
+                "address": "10.0.0.7:5000",
+                "path": "tcp",
+                "rtt_seconds": None,
+                "jitter_seconds": None,
+                "loss_in": 0.0,
+                "loss_out": 0.0,
+                "bytes_in": 0,
+                "bytes_out": 0,
+                "queued_messages": 0,
+            },
+        )
+        self.assertEqual(self.status()["queues"]["events"], 1)
+
+    def test_aMeasuredPathHasItsTimes(self) -> None:
+        session = self.server.connect("ada").session
+        session.quality.estimator.add(0.25)
+        (player,) = self.status()["players"]
+        self.assertEqual((player["rtt_seconds"], player["jitter_seconds"]), (0.25, 0.0))
+
+    def test_whoHasNotConfirmedTheJoinIsNoPlayerYet(self) -> None:
+        self.server.connect("ada", confirm=False)
+        self.assertEqual(self.status()["players"], [])
+
+    def test_refusalsAreCountedByReason(self) -> None:
+        self.server.connect("ada", version=99)
+        self.server.connect("a b")
+        refusals = self.status()["refusals"]
+        self.assertEqual((refusals["VERSION"], refusals["NAME"], refusals["FULL"]), (1, 1, 0))
+
+    def test_dropsAreNamed(self) -> None:
+        self.server.host.counters.drop_datagram_forged = 4
+        found = self.status()
+        self.assertEqual(found["drops"], {"drop_datagram_forged": 4})
+        self.assertEqual(found["counters"]["drop_datagram_forged"], 4)
+
+    def test_withoutAGameTheLoopHasNoFigures(self) -> None:
+        self.server.stats = {}
+        found = self.status()
+        self.assertEqual(found["ticks"]["number"], 0)
+        self.assertEqual(found["inputs"], {"taken": 0, "missing": 0})
+
+    def test_numbersThatJsonDoesNotHaveAreNull(self) -> None:
+        self.server.stats["late_p99_ms"] = math.inf
+        self.server.stats["per_second"] = math.nan
+        ticks = self.status()["ticks"]
+        self.assertEqual((ticks["late_p99_ms"], ticks["per_second"]), (None, None))
+
+    def test_whateverANameHoldsTheAnswerIsJson(self) -> None:
+        # Join rules keep such names out; the page does not depend on them.
+        name = 'a"b\\c</script>\x00\x1b[2J\r\n\u2028\udc80é'
+        player = self.server.connect("ada").session.player
+        object.__setattr__(player, "name", name)
+        code, _, body = self.get(b"/api/status")
+        self.assertEqual(code, 200)
+        self.assertTrue(body.rstrip(b"\n").decode("ascii").isprintable())
+        self.assertEqual(json.loads(body)["players"][0]["name"], name)
+
+    def test_aDefectIsLoggedAndNotShown(self) -> None:
+        self.server.stats["number"] = "many"  # type: ignore[assignment]
+        code, headers, body = self.get(b"/api/status")
+        self.assertEqual(code, 500)
+        self.assertEqual(headers[b"content-type"], b"application/json")
+        self.assertEqual(json.loads(body), {"error": "the server's log says why"})
+        self.assertEqual(len(self.flushLoggedErrors(TypeError)), 1)
+
+
+class AnswerTests(SiteTestCase):
+    def test_headersForbidKeepingAndGuessing(self) -> None:
+        _, headers, body = self.get(b"/api/status?x=%ff")
+        self.assertEqual(headers[b"content-type"], b"application/json")
+        self.assertEqual(headers[b"cache-control"], b"no-store")
+        self.assertEqual(headers[b"x-content-type-options"], b"nosniff")
+        self.assertEqual(headers[b"connection"], b"close")
+        self.assertEqual(int(headers[b"content-length"]), len(body))
+        self.assertNotIn(b"server", headers)
+
+    def test_headHasHeadersAlone(self) -> None:
+        code, headers, body = self.get(b"/healthz", b"HEAD")
+        self.assertEqual((code, headers[b"content-length"], body), (200, b"3", b""))
+
+    def test_otherMethodsAreNotAllowed(self) -> None:
+        for method in (b"POST", b"PUT", b"DELETE", b"OPTIONS", b"TRACE", b"BREW"):
+            code, headers, body = self.get(b"/api/status", method)
+            self.assertEqual((code, headers[b"allow"]), (405, b"GET, HEAD"))
+            self.assertEqual(headers[b"content-type"], b"application/json")
+            self.assertIn("error", json.loads(body))
+
+    def test_otherPagesAreNotFound(self) -> None:
+        for path in (b"/", b"/healthz/", b"//healthz", b"/api", b"/%61pi/status", b"/<b>", b"x"):
+            code, headers, body = self.get(path)
+            self.assertEqual(code, 404, path)
+            self.assertEqual(headers[b"content-type"], b"application/json")
+            self.assertNotIn(b"<", body)
+
+    def test_aSmallBodyIsReadAndIgnored(self) -> None:
+        code, _, _ = self.ask(b"POST /healthz HTTP/1.1\r\nContent-Length: 2\r\n\r\nhi")
+        self.assertEqual(code, 405)
+
+
+class LimitTests(SiteTestCase):
+    def test_aLargeBodyIsRefusedBeforeItIsRead(self) -> None:
+        for size in (b"Content-Length: 1025", b"Transfer-Encoding: chunked"):
+            channel, transport = self.connect()
+            channel.dataReceived(b"GET /healthz HTTP/1.1\r\n" + size + b"\r\n\r\n")
+            self.assertTrue(transport.value().startswith(b"HTTP/1.1 413 "), transport.value())
+            self.assertTrue(transport.disconnecting)
+            channel.dataReceived(b"x" * 100_000)
+
+    def test_aLongHeaderIsRefused(self) -> None:
+        code, _, _ = self.ask(
+            b"GET /healthz HTTP/1.1\r\n" + (b"A: " + b"x" * 1000 + b"\r\n") * 9 + b"\r\n"
+        )
+        self.assertEqual(code, 400)
+
+    def test_manyHeadersAreRefused(self) -> None:
+        code, _, _ = self.ask(b"GET /healthz HTTP/1.1\r\n" + b"A: b\r\n" * 66 + b"\r\n")
+        self.assertEqual(code, 400)
+
+    def test_aLineWithoutEndIsCut(self) -> None:
+        channel, transport = self.connect()
+        channel.dataReceived(b"x" * 9_000)
+        self.assertTrue(transport.disconnecting)
+
+    def test_silenceIsCut(self) -> None:
+        channel, transport = self.connect()
+        self.clock.advance(metrics.IDLE_SECONDS)
+        self.assertTrue(transport.aborted)
+        self.hang_up(channel)
+
+    def test_aRequestThatDribblesIsCutAtTheDeadline(self) -> None:
+        channel, transport = self.connect()
+        for _ in range(int(metrics.CONNECTION_SECONDS) - 1):
+            channel.dataReceived(b"G")
+            self.clock.advance(1)
+        self.assertFalse(transport.aborted)
+        self.clock.advance(1)
+        self.assertTrue(transport.aborted)
+        self.hang_up(channel)
+
+    def test_anAnswerThatIsNotReadIsCutAtTheDeadline(self) -> None:
+        channel, transport = self.connect()
+        channel.dataReceived(b"GET /api/status HTTP/1.1\r\n\r\n")
+        self.clock.advance(metrics.CONNECTION_SECONDS)
+        self.assertTrue(transport.aborted)
+        self.hang_up(channel)
+
+    def test_aSecondRequestOnAConnectionIsNotHeard(self) -> None:
+        channel, transport = self.connect()
+        channel.dataReceived(b"GET /healthz HTTP/1.1\r\n\r\n" * 3)
+        self.assertEqual(transport.value().count(b"ok\n"), 1)
+
+    def test_connectionsAreFew(self) -> None:
+        held = [self.connect()[0] for _ in range(metrics.MAX_CONNECTIONS)]
+        self.assertIsNone(self.site.buildProtocol(None))
+        self.hang_up(held[0])
+        self.assertIsNotNone(self.site.buildProtocol(None))
+
+    def test_noTimerOutlivesItsConnection(self) -> None:
+        self.site.startFactory()
+        for request in (b"", b"GET /healthz HTTP/1.1\r\n\r\n", b"GET / HTTP/1.1\r\nHost", b"\0\n"):
+            channel, _ = self.connect()
+            channel.dataReceived(request)
+            self.hang_up(channel)
+        self.site.stopFactory()
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_requestsLeaveNoLog(self) -> None:
+        seen: list[Any] = []
+        globalLogPublisher.addObserver(seen.append)
+        self.addCleanup(globalLogPublisher.removeObserver, seen.append)
+        self.site.startFactory()
+        self.get(b"/healthz")
+        self.get(b"/healthz", b"HEAD")
+        self.get(b"/nowhere", b"BREW")
+        self.site.stopFactory()
+        self.assertEqual(seen, [])
+
+
+class ErrorCounterTests(SynchronousTestCase):
+    def test_errorsAreCountedBetweenStartAndStop(self) -> None:
+        log = Logger()
+        counter = ErrorCounter()
+        log.error("before")
+        counter.start()
+        self.addCleanup(counter.stop)
+        log.debug("a")
+        log.info("b")
+        log.warn("c")
+        self.assertEqual(counter.count, 0)
+        log.error("d")
+        log.critical("e")
+        log.failure("f", Failure(ValueError()))
+        self.assertEqual(counter.count, 3)
+        counter.stop()
+        counter.stop()
+        log.error("after")
+        self.assertEqual(counter.count, 3)
+        self.flushLoggedErrors(ValueError)
