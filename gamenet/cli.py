@@ -1,0 +1,235 @@
+"""The ``gamenet`` command: ``demo``, ``bots`` and ``chat``.
+
+Layer 4. Runs on: the main thread.
+
+Results go to standard output, everything else to standard error. The exit status is 0 when all
+went well, 1 for anything else, 130 after Ctrl-C; a mistake of the person who typed the command is
+one line.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import math
+import os
+import signal
+import sys
+from typing import TYPE_CHECKING, Final, NoReturn, Self
+
+from gamenet._version import __version__
+from gamenet.errors import GamenetError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import FrameType
+
+    from gamenet.demo.report import Report
+
+MAX_BOTS: Final = 10_000
+MAX_SECONDS: Final = 86_400.0
+
+_ENDING_SIGNALS: Final = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
+
+
+class UsageError(GamenetError):
+    """The command line cannot be understood; the text says why."""
+
+
+class Interrupt:
+    """Notes that the person at the terminal, or the system, wants the command to end.
+
+    While it is entered, Ctrl-C and its like only set ``requested``; the command looks at it many
+    times a second and ends in good order. Outside the main thread, where Python has no signals,
+    it stays False.
+    """
+
+    def __init__(self) -> None:
+        self.requested = False
+        self.status = 128 + signal.SIGINT
+        """The exit status that tells which signal it was."""
+        self._before: dict[int, object] = {}
+
+    def __enter__(self) -> Self:
+        for name in _ENDING_SIGNALS:
+            number = getattr(signal, name, None)
+            if number is None:
+                continue
+            if name == "SIGHUP" and signal.getsignal(number) is signal.SIG_IGN:
+                continue  # nohup: meant to outlive its terminal
+            with contextlib.suppress(ValueError):
+                self._before[number] = signal.signal(number, self._note)
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        for number, before in self._before.items():
+            signal.signal(number, before)  # type: ignore[arg-type]
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        self.requested = True
+        self.status = 128 + number
+
+    def __call__(self) -> bool:
+        return self.requested
+
+
+class _Parser(argparse.ArgumentParser):
+    """Refuses with an exception instead of ending the process with its own status."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"{message} (see {self.prog} --help)")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line *argv*, by default the process's own.
+
+    :returns: the exit status.
+    """
+    command = "gamenet"
+    try:
+        try:
+            arguments = _parser().parse_args(argv)
+        except SystemExit as done:  # --help and --version have printed what they are for
+            return int(done.code or 0)
+        command = f"gamenet {arguments.command}"
+        with Interrupt() as interrupt:
+            if arguments.command == "chat":
+                return _chat(arguments, interrupt)
+            return _load(arguments, interrupt)
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
+    except GamenetError as error:
+        print(f"{command}: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        if not isinstance(error, BrokenPipeError):  # whoever read our output may go when it likes
+            print(f"{command}: {error.strerror or error}", file=sys.stderr)
+        # Python flushes standard output once more at exit: let that succeed.
+        with contextlib.suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="gamenet",
+        description="Play, load and try out gamenet servers. The server itself is "
+        "'twistd -n gamenet'.",
+    )
+    parser.add_argument("--version", action="version", version=f"gamenet {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+
+    demo = commands.add_parser(
+        "demo",
+        help="a real server and bots on this machine, and what was measured",
+        description="Start the demo game's server and bots, each in a process of its own, let "
+        "them play over real sockets, and say what both sides measured.",
+    )
+    demo.add_argument("--bots", type=_count, default=50, metavar="N", help="players (default 50)")
+    _add_run(demo, 20.0)
+
+    bots = commands.add_parser(
+        "bots",
+        help="players without people, against any gamenet server",
+        description="Let bots join a server and play: they press buttons, speak, and count what "
+        "arrives. What only the server knows is reported as unknown.",
+    )
+    bots.add_argument("address", metavar="ADDRESS", help="HOST[:7777] or [IPV6]:PORT")
+    bots.add_argument("--count", type=_count, default=10, metavar="N", help="players (default 10)")
+    _add_run(bots, 10.0)
+    bots.add_argument("--seed", type=int, default=0, help="where the bots go (default 0)")
+    bots.add_argument("--quiet", action="store_true", help="no line a second")
+    _add_insecure(bots)
+
+    chat = commands.add_parser(
+        "chat",
+        help="talk on a server from a terminal",
+        description="Talk on a server: type a line to say it. Ctrl-D, Ctrl-C and /quit leave.",
+    )
+    chat.add_argument("address", metavar="ADDRESS", help="HOST[:7777] or [IPV6]:PORT")
+    chat.add_argument(
+        "--user", default="", metavar="NAME", help="who to be (default: the server names a guest)"
+    )
+    _add_insecure(chat)
+    return parser
+
+
+def _add_run(parser: argparse.ArgumentParser, seconds: float) -> None:
+    parser.add_argument(
+        "--seconds",
+        type=_seconds,
+        default=seconds,
+        metavar="S",
+        help=f"of play, joining and leaving not counted (default {seconds:g})",
+    )
+    parser.add_argument(
+        "--json", action="store_true", help="the report as one line of JSON on standard output"
+    )
+
+
+def _add_insecure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--insecure", action="store_true", help="join without encryption; the server must allow it"
+    )
+
+
+def _count(text: str) -> int:
+    try:
+        number = int(text)
+    except ValueError:
+        number = 0
+    if not 1 <= number <= MAX_BOTS:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 to {MAX_BOTS}")
+    return number
+
+
+def _seconds(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not 0 < number <= MAX_SECONDS:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds above 0")
+    return number
+
+
+def _load(arguments: argparse.Namespace, interrupt: Interrupt) -> int:
+    """``gamenet demo`` and ``gamenet bots``."""
+    if arguments.command == "demo":
+        from gamenet.demo.run import run_demo
+
+        outcome = run_demo(arguments.seconds, arguments.bots, interrupt, sys.stderr)
+    else:
+        from gamenet.demo.bot import Load
+        from gamenet.demo.bots import run_bots
+
+        load = Load(
+            address=arguments.address,
+            count=arguments.count,
+            seconds=arguments.seconds,
+            insecure=arguments.insecure,
+            seed=arguments.seed,
+        )
+        outcome = run_bots(load, interrupt, sys.stderr, quiet=arguments.quiet)
+    if outcome is None:
+        return interrupt.status
+    report, well = outcome
+    _print(report, arguments.json, f"gamenet {arguments.command}")
+    return 0 if well else 1
+
+
+def _print(report: Report, as_json: bool, title: str) -> None:
+    from gamenet.demo.report import table
+
+    if as_json:
+        print(json.dumps(report, allow_nan=False), flush=True)
+    else:
+        print(f"{title}\n{table(report)}", flush=True)
+
+
+def _chat(arguments: argparse.Namespace, interrupt: Interrupt) -> int:
+    """``gamenet chat``."""
+    from gamenet.chat import run_chat
+
+    return run_chat(arguments.address, arguments.user, arguments.insecure, interrupt)

@@ -1,0 +1,59 @@
+"""How the demo's server does, as its status page tells it.
+
+Layer 4. Runs on: the main thread of ``gamenet demo``.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+from dataclasses import dataclass
+from typing import Any, Final, Self
+
+ANSWER_SECONDS: Final = 0.5
+"""How long the page may take to answer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """What the page said at one moment."""
+
+    cpu_seconds: float
+    """Of the server's process since it began."""
+    tick: int
+    """Number of the game's newest tick."""
+    ticks_per_second: float
+    late_p99_ms: float
+    players: int
+    on_udp: int
+    """Players whose UDP path is open."""
+    inputs: int
+    """Inputs that the game has taken since the server began."""
+
+    @classmethod
+    def of(cls, status: dict[str, Any]) -> Self:
+        """The sample in what ``/api/status`` answered; numbers it does not know yet are 0."""
+        ticks, players = status["ticks"], status["players"]
+        return cls(
+            cpu_seconds=status["cpu_seconds"],
+            tick=int(ticks["number"] or 0),
+            ticks_per_second=ticks["per_second"] or 0.0,
+            late_p99_ms=ticks["late_p99_ms"] or 0.0,
+            players=len(players),
+            on_udp=sum(player["path"] == "udp" for player in players),
+            inputs=int(status["inputs"]["taken"] or 0),
+        )
+
+
+def ask(address: str) -> dict[str, Any] | None:
+    """What ``/api/status`` at ``host:port`` says; None if it does not answer."""
+    page = http.client.HTTPConnection(address, timeout=ANSWER_SECONDS)
+    try:
+        page.request("GET", "/api/status")
+        answer = page.getresponse()
+        found = json.loads(answer.read()) if answer.status == 200 else None
+    except (OSError, http.client.HTTPException, ValueError):
+        return None
+    finally:
+        page.close()
+    return found if isinstance(found, dict) else None
