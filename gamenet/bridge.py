@@ -123,6 +123,11 @@ class Bridge:
         """Events that the game has not taken."""
         return self._published - self.taken
 
+    @property
+    def waiting_commands(self) -> int:
+        """Commands that the reactor thread has not fetched."""
+        return len(self._commands)
+
     def publish(self, batch: list[Event]) -> None:
         """Hand a turn's events to the game: one append, one wake if it waits."""
         self._published += len(batch)

@@ -23,6 +23,7 @@ from gamenet.core.record import Opener, Sealer, session_keys
 from gamenet.core.seat import Seat
 from gamenet.core.session import Limits, Session, Setup
 from gamenet.core.states import Input, State
+from gamenet.core.text import clean
 from gamenet.errors import (
     DISCONNECT_TEXTS,
     REFUSAL_TEXTS,
@@ -137,7 +138,7 @@ class ClientHost(Host):
         self.input_bits = accept.input_bits
         self.max_input_hz = accept.max_input_hz
         self.tick_rate = accept.tick_rate_x100 / 100
-        self.player = Player(accept.player_id, accept.name, "", self.home)
+        self.player = Player(accept.player_id, clean(accept.name), "", self.home)
         seat = Seat(
             self.player,
             accept.window_messages + config.queue_messages,

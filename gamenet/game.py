@@ -144,6 +144,12 @@ def load_game(path: str) -> AnyGame:
         raise ConfigError("game", f"{path!r} is not module:attribute, such as tag:main")
     try:
         module = importlib.import_module(module_name)
+    except SystemExit:
+        raise ConfigError(
+            "game",
+            f"importing {module_name!r} tried to end the process; let the module start nothing "
+            'unless __name__ == "__main__"',
+        ) from None
     except Exception as error:
         place = traceback.extract_tb(sys.exc_info()[2])[-1]
         where = f" ({place.filename}, line {place.lineno})"
@@ -199,7 +205,12 @@ class GameThread:
                 game.run(self._server)
             else:
                 game(self._server)
-        except Exception:
+        except SystemExit as request:
+            if request.code not in (None, 0):
+                self.failed = True
+                log.error("the game gave up: {code!r}", code=request.code)
+        except BaseException:
+            # Whatever it is, the thread is over and somebody must hear why.
             self.failed = True
             log.failure("the game failed")
         finally:

@@ -20,6 +20,7 @@ from gamenet.bridge import Bridge
 from gamenet.core import frames
 from gamenet.core.counters import Counters
 from gamenet.core.states import Input, State
+from gamenet.core.text import clean
 from gamenet.core.turn import Turn
 from gamenet.errors import DISCONNECT_TEXTS, DisconnectReason, RemoteProtocolError, WireError
 from gamenet.events import Event, Quality
@@ -174,9 +175,10 @@ class Host(ABC):
                 if port is not None:
                     for data, address in session.datagrams_to_send(now):
                         port.send(data, address)
-                out = session.frames_to_send(now)
-                if out:
-                    connection.send_frames(out)
+                if session.frames_due:
+                    out = session.frames_to_send(now)
+                    if out:
+                        connection.send_frames(out)
             except Exception:
                 log.failure("a defect in gamenet, please report it")
 
@@ -312,7 +314,7 @@ class Host(ABC):
         reason, text = frames.decode_bye(data)
         protocol.step(Input.BYE)
         protocol.close_quietly()
-        self.session_over(protocol, reason, text)
+        self.session_over(protocol, reason, clean(text))
 
     def _broken(self, protocol: ReliableProtocol, error: RemoteProtocolError) -> None:
         """The peer broke the protocol: undecodable input is cut, the rest is told first."""

@@ -10,7 +10,8 @@ This one reads at most a budget of datagrams a turn, whatever their size, and co
 from __future__ import annotations
 
 import socket
-from typing import TYPE_CHECKING, Any
+import sys
+from typing import TYPE_CHECKING, Any, Final
 
 from twisted.internet import udp
 from twisted.internet.interfaces import IReactorFDSet
@@ -21,6 +22,12 @@ if TYPE_CHECKING:
     from twisted.internet.interfaces import IListeningPort
 
     from gamenet.low_latency import LowLatencyProtocol
+
+IP_MTU_DISCOVER: int | None = getattr(
+    socket, "IP_MTU_DISCOVER", 10 if sys.platform == "linux" else None
+)
+"""Linux has it, and Python got a name for it in 3.14."""
+IP_PMTUDISC_DONT: Final = 0
 
 
 class BudgetedPort(udp.Port):
@@ -58,10 +65,12 @@ class BudgetedPort(udp.Port):
             granted.append(created.getsockopt(socket.SOL_SOCKET, option))
         if self.addressFamily == socket.AF_INET6 and hasattr(socket, "IPV6_V6ONLY"):
             created.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        if hasattr(socket, "IP_MTU_DISCOVER") and self.addressFamily == socket.AF_INET:
+        if IP_MTU_DISCOVER is not None and self.addressFamily == socket.AF_INET:
             # Never let a forged "fragmentation needed" message shrink or stop our datagrams.
-            dont = getattr(socket, "IP_PMTUDISC_DONT", 0)
-            created.setsockopt(socket.IPPROTO_IP, socket.IP_MTU_DISCOVER, dont)
+            try:
+                created.setsockopt(socket.IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DONT)
+            except OSError:
+                pass
         self.granted = tuple(granted)
         return created
 

@@ -68,10 +68,8 @@ def ensure_reactor(*, monotonic: bool = True) -> Any:
             _OWNER = os.getpid()
         if running.running or _THREAD is not None:
             return running
-        if monotonic and _keeps_wall_time(running) and not running.getDelayedCalls():
-            # Twisted's clock is the wall clock: set back an hour, every timer would stop for one.
-            running.seconds = time.monotonic
-            log.debug("the reactor's clock is monotonic now")
+        if monotonic:
+            use_monotonic_clock(running)
         _log_to_stdlib()
         started = threading.Event()
         running.callWhenRunning(started.set)
@@ -84,6 +82,17 @@ def ensure_reactor(*, monotonic: bool = True) -> Any:
         _THREAD.start()
         started.wait()
     return running
+
+
+def use_monotonic_clock(reactor: Any) -> None:
+    """Give a reactor that does not run yet a clock that cannot jump.
+
+    Twisted's clock is the time of day: set back an hour, every timer would stop for one. Where
+    timers are pending already it stays as it is, for they would never fire.
+    """
+    if _keeps_wall_time(reactor) and not reactor.getDelayedCalls():
+        reactor.seconds = time.monotonic
+        log.info("the reactor's clock is monotonic")
 
 
 def release_pool_threads(reactor: Any) -> None:

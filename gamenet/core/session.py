@@ -113,6 +113,7 @@ class Session(ABC):
         "dirty",
         "frame_heard",
         "frame_spoken",
+        "frames_due",
         "incoming",
         "last_datagram_out",
         "limits",
@@ -148,6 +149,8 @@ class Session(ABC):
         self.turn = setup.turn
         self.counters = setup.turn.counters
         self.dirty = False
+        self.frames_due = False
+        """Whether ``frames_to_send`` may have something."""
         self.next_tick = now
         """``tick`` has nothing to do before this time; 0 means at the host's next beat."""
         self._timer = setup.now
@@ -156,7 +159,7 @@ class Session(ABC):
         self._acks_due = False
         self._taken_due = False
         self._unheard = False
-        """Whether the first DATA still means something; asked on the hot path instead of calling."""
+        """Whether the first DATA still means something; asked instead of calling."""
         self._control_frames: list[bytes] = []
         self._pong = b""
         """The answer to the newest PING; of many that come together only that one is answered."""
@@ -294,13 +297,13 @@ class Session(ABC):
             if self.seat.release(messages, size):
                 self.turn.emit(Writable(self.author))
             if self.outgoing.waiting_messages:
-                self.mark_dirty()
+                self.mark_frames()
         elif kind == Kind.SAY:
             self.incoming.accept(len(data))
             self._receive_say(data)
         elif kind == Kind.PING:
             self._pong = frames.encode_ping(Kind.PONG, frames.decode_ping(data))
-            self.mark_dirty()
+            self.mark_frames()
         elif kind == Kind.PONG:
             asked = self._pings.pop(frames.decode_ping(data), None)
             if asked is not None:
@@ -319,7 +322,7 @@ class Session(ABC):
         self._timer = self.next_tick = 0.0
         if self.incoming.is_half_open:
             self._taken_due = True
-            self.mark_dirty()
+            self.mark_frames()
 
     # Out.
 
@@ -329,10 +332,15 @@ class Session(ABC):
             self.dirty = True
             self.turn.dirty.append(self)
 
+    def mark_frames(self) -> None:
+        """Ask for a flush of frames, too."""
+        self.frames_due = True
+        self.mark_dirty()
+
     def queue_frame(self, frame: bytes) -> None:
         """Queue a DATA or SAY frame."""
         self.outgoing.put(frame)
-        self.mark_dirty()
+        self.mark_frames()
 
     def queue_unreliable(self, flag: int, payload: bytes) -> None:
         """Queue an unreliable message; the oldest gives way when too many wait.
@@ -347,6 +355,7 @@ class Session(ABC):
 
     def frames_to_send(self, now: float) -> list[bytes]:
         """The frames that may be written now, without their length prefixes."""
+        self.frames_due = False
         out = self.outgoing.take() if self.outgoing.waiting_messages else []
         if self._control_frames:
             out += self._control_frames
@@ -414,7 +423,7 @@ class Session(ABC):
             self.mark_dirty()
         if self.incoming.taken != self.incoming.acknowledged:
             self._taken_due = True
-            self.mark_dirty()
+            self.mark_frames()
         if now - self.frame_heard >= limits.dead_seconds:
             return DisconnectReason.TIMEOUT
         if now - self.frame_spoken >= limits.ping_seconds:
@@ -422,7 +431,7 @@ class Session(ABC):
             self._pings = {self._ping_number: now}
             self._control_frames.append(frames.encode_ping(Kind.PING, self._ping_number))
             self.frame_spoken = now
-            self.mark_dirty()
+            self.mark_frames()
         self.quality.roll(now, self.window.highest)
         self._timer = self.next_tick = min(
             now + ROLL_SECONDS,
@@ -436,7 +445,7 @@ class Session(ABC):
     def confirm_received(self) -> None:
         """Acknowledge at the next flush even if nothing was taken: the join's confirmation."""
         self._control_frames.append(frames.encode_ack(self.incoming.taken))
-        self.mark_dirty()
+        self.mark_frames()
 
     def unacknowledged(self) -> tuple[tuple[Payload, ...], int]:
         """What the peer's game never took: the first 1,024 payloads, and the count of all."""
