@@ -20,8 +20,6 @@ CLIENTS = 100
 HZ = 60
 INPUT_BYTES = 32
 STATE = bytes(200)
-SLOTS = 10
-"""The clients' ticks are spread over so many moments, since real ones do not beat together."""
 
 
 # Servers: print a line when ready, then answer each line on stdin with CPU seconds and ticks.
@@ -61,7 +59,9 @@ def serve_plain(clients: int) -> None:
 
     class Plain(DatagramProtocol):
         noisy = False
-        players: dict[tuple[str, int], bytes] = {}
+
+        def __init__(self) -> None:
+            self.players: dict[tuple[str, int], bytes] = {}
 
         def datagramReceived(self, data: bytes, addr: tuple[str, int]) -> None:
             self.players[addr] = data
@@ -92,8 +92,8 @@ def _answer(figures: object) -> None:
 
 
 # Load: connects, prints a line when all are in, then plays until stdin closes. One thread, plain
-# sockets, the same loop for both kinds; each slot's datagrams are made first and then sent back to
-# back, so that what a client's own work costs does not change how they arrive.
+# sockets, the same loop for both kinds. Every client has its own phase, as players have: a load
+# that beats in bursts would hide what it costs to be woken for each datagram.
 
 
 class PlainClient:
@@ -219,27 +219,25 @@ def load(make: type[PlainClient], clients: int, port: int) -> None:
     print("ready", flush=True)
     ended = threading.Event()
     threading.Thread(target=lambda: (sys.stdin.read(), ended.set()), daemon=True).start()
-    slots = [players[index::SLOTS] for index in range(SLOTS)]
     begun = time.monotonic()
-    step = number = 0
+    step = 0
     while not ended.is_set():
-        slot = slots[step % SLOTS]
-        if step % SLOTS == 0:
-            number += 1
-        ready = [(player, data) for player in slot for data in player.datagrams(number)]
-        for player, data in ready:
+        number, index = divmod(step, clients)
+        player = players[index]
+        for data in player.datagrams(number + 1):
             player.udp.sendto(data, player.server)
+        # Half a tick later it reads what has come.
         now = time.monotonic()
-        for player in slots[(step + SLOTS // 2) % SLOTS]:
-            try:
-                while True:
-                    player.received(player.udp.recv(1500), now)
-            except BlockingIOError:
-                pass
-            if number % HZ == 0:
-                player.every_second(now)
+        reader = players[(index + clients // 2) % clients]
+        try:
+            while True:
+                reader.received(reader.udp.recv(1500), now)
+        except BlockingIOError:
+            pass
+        if number % HZ == 0:
+            reader.every_second(now)
         step += 1
-        time.sleep(max(0.0, begun + step / SLOTS / HZ - time.monotonic()))
+        time.sleep(max(0.0, begun + step / clients / HZ - time.monotonic()))
 
 
 def load_gamenet(clients: int, port: int) -> None:
