@@ -32,8 +32,9 @@ from gamenet.events import SERVER, Chat, PathChanged, Player, State
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-TIME_SECONDS: Final = 0.25
-"""How often the client asks for the time."""
+TIME_SECONDS: Final = 1.0
+"""How often the client asks for the time, once it has asked a few times four times as often."""
+SETTLED_SAMPLES: Final = 8
 MAX_AUTHORS: Final = 1_024
 """Chat authors remembered as one object each."""
 _INPUT: Final = int(MessageType.INPUT)
@@ -153,7 +154,9 @@ class ClientSession(Session):
     def _messages(self, now: float) -> list[tuple[int, bytes]]:
         messages: list[tuple[int, bytes]] = []
         if now >= self._next_time:
-            self._next_time = now + TIME_SECONDS
+            # Often at first, so that a client knows soon; then seldom.
+            settled = self.quality.estimator.samples >= SETTLED_SAMPLES
+            self._next_time = now + (TIME_SECONDS if settled else TIME_SECONDS / 4)
             messages.append((_TIME, TIME_QUERY.pack(microseconds(now))))
         inputs = self.inputs.message(self._seen_state())
         if inputs:

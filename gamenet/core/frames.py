@@ -185,7 +185,8 @@ def decode_accept(data: bytes) -> Accept:
         raise WireError("ACCEPT of the wrong length")
     accept = Accept._make((*fields, _text(name)))
     if (
-        accept.suite != SUITE_AES_256_GCM
+        accept.version != VERSION
+        or accept.suite != SUITE_AES_256_GCM
         or not 1 <= accept.input_bits <= 64
         or accept.window_messages < 1
         or accept.window_bytes < MAX_FRAME_BYTES

@@ -190,9 +190,10 @@ class InputReceiver:
         if count == 1 and bits == self.bits and len(data) == self._single_bytes and newest:
             # Nearly every message on a good path.
             padded = int.from_bytes(data[INPUT.size :], "big")
-            values = [padded >> self._single_padding]
-            if values[0] << self._single_padding != padded:
+            value = padded >> self._single_padding
+            if value << self._single_padding != padded:
                 raise WireError("INPUT with bytes to spare")
+            values = [value]
         else:
             newest, seen, bits, values = decode_inputs(data)
             if bits != self.bits:

@@ -93,7 +93,11 @@ class ServerSession(Session):
 
     def queue_state(self, *fields: *Fields) -> None:
         """Make this the state that the player gets next; an older one waiting is forgotten."""
-        self.states.put_fields(fields)
+        states = self.states
+        if states.waiting is not None:
+            states.replaced += 1
+        states.newest = fields[0]
+        states.waiting = fields
         if not self.dirty:
             self.dirty = True
             self.turn.dirty.append(self)

@@ -45,14 +45,10 @@ class StateSender:
 
         :param flag: ``wire.IS_MESSAGE`` for a typed message, else 0.
         """
-        self.put_fields((number, payload, flag, tick, server_ms, input_number))
-
-    def put_fields(self, fields: Fields) -> None:
-        """As ``put``."""
         if self.waiting is not None:
             self.replaced += 1
-        self.newest = fields[0]
-        self.waiting = fields
+        self.newest = number
+        self.waiting = (number, payload, flag, tick, server_ms, input_number)
 
     def take(self) -> tuple[int, bytes] | None:
         """The waiting state as (flag, STATE message), once."""
