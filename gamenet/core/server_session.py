@@ -96,6 +96,7 @@ class ServerSession(Session):
         states = self.states
         if states.waiting is not None:
             states.replaced += 1
+            self.counters.states_replaced += 1
         states.newest = fields[0]
         states.waiting = fields
         if not self.dirty:
@@ -146,8 +147,6 @@ class ServerSession(Session):
         try:
             text = checked_chat(frames.decode_say(data))
         except ValueError as error:
-            if isinstance(error, WireError):
-                raise
             raise RemoteProtocolError(str(error)) from None
         self._await_taking()
         self.turn.emit(Chat(self.player, text, False))

@@ -457,6 +457,6 @@ class Session(ABC):
                 try:
                     payloads.append(self.codec.decode(payload) if is_message else payload)
                 except WireError:
-                    # Our own game's: types are checked by who decodes, not by who encodes.
+                    # Whatever it is, the end of a session must not fail on it.
                     payloads.append(payload)
         return tuple(payloads), len(left)

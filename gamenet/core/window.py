@@ -28,6 +28,7 @@ class ReplayWindow:
         self.highest = -1
         """The highest number marked so far; -1 before the first."""
         self.missing: set[int] = set()
+        """Numbers below it that were not marked, and some that are too old to be; bounded."""
 
     def expand(self, low: int) -> int:
         """The full number whose low 32 bits are *low*: the one nearest to ``highest + 1``."""
@@ -54,7 +55,8 @@ class ReplayWindow:
             self.highest = number
         elif number > highest:
             oldest = number - WIDTH + 1
-            if self.missing:
+            if len(self.missing) >= WIDTH:
+                # Only now and then: what is too old does no harm, and a lossy path has many gaps.
                 self.missing = {old for old in self.missing if old >= oldest}
             self.missing.update(range(max(highest + 1, oldest), number))
             self.highest = number

@@ -1,0 +1,324 @@
+"""Writes ``vectors.json``: the bytes of the protocol, for anybody who implements it.
+
+Run it with ``python -m tests.core.make_vectors`` after a change of the protocol; a test fails while
+the file differs from what this would write. ``docs/PROTOCOL.rst`` shows the file.
+"""
+
+from __future__ import annotations
+
+import json
+from itertools import groupby
+from pathlib import Path
+from typing import Any, Final
+
+from gamenet.core import frames
+from gamenet.core.frames import Kind
+from gamenet.core.inputs import encode_inputs
+from gamenet.core.record import CLIENT_TO_SERVER, SERVER_TO_CLIENT, Keys, Sealer, derive
+from gamenet.core.state_channel import StateSender
+from gamenet.core.wire import (
+    ACKS,
+    CHALLENGE_BYTES,
+    INPUT_ACK,
+    IS_MESSAGE,
+    MAX_BODY_BYTES,
+    PADDING,
+    TIME_QUERY,
+    TIME_REPLY,
+    DatagramKind,
+    MessageType,
+    pack_messages,
+)
+from gamenet.errors import DisconnectReason, RefusalReason
+from gamenet.messages import Codec, Message, Unit
+
+PATH: Final = Path(__file__).with_name("vectors.json")
+LINE: Final = 64
+
+SECRET: Final = bytes(range(0x20, 0x40))
+EXPORTER: Final = bytes(range(0x60, 0x80))
+SESSION_ID: Final = bytes(range(0x10, 0x20))
+CID: Final = 0xC0FFEE11
+CHALLENGE: Final = bytes(range(0xA0, 0xA8))
+
+
+class Move(Message):
+    """The typed message of the vectors."""
+
+    dx: Unit
+    dy: Unit
+
+
+CODEC: Final = Codec([Move])
+TYPED: Final = CODEC.encode(Move(0.5, -1.0))
+
+HELLO: Final = frames.Hello(
+    min_version=1,
+    max_version=1,
+    suites=1,
+    flags=frames.HELLO_WANTS_UDP | frames.HELLO_ACCEPTS_INSECURE,
+    schema_hash=bytes.fromhex("0123456789abcdef"),
+    input_bits=16,
+    mechanism=frames.ANONYMOUS,
+    game="tag/1",
+    user="ada",
+    auth=b"",
+)
+ACCEPT: Final = frames.Accept(
+    version=1,
+    suite=frames.SUITE_AES_256_GCM,
+    flags=frames.ACCEPT_INSECURE,
+    session_id=SESSION_ID,
+    cid=CID,
+    udp_secret=SECRET,
+    resume_token=bytes(range(0x40, 0x60)),
+    resume_seconds=0,
+    udp_port=0,
+    received=0,
+    max_frame=frames.MAX_FRAME_BYTES,
+    max_datagram=1_200,
+    datagrams_per_second=240,
+    window_messages=256,
+    window_bytes=262_144,
+    tick_rate_x100=3_000,
+    max_input_hz=120,
+    input_bits=16,
+    player_id=7,
+    name="ada",
+)
+
+
+def vectors() -> dict[str, Any]:
+    """Everything that the file holds."""
+    return {
+        "keys": [keys_vector(b"", frames.ACCEPT_INSECURE), keys_vector(EXPORTER, 1)],
+        "nonces": nonce_vectors(),
+        "frames": frame_vectors(),
+        "messages": message_vectors(),
+        "bodies": body_vectors(),
+        "datagrams": datagram_vectors(),
+    }
+
+
+def keys_of(direction: bytes, exporter: bytes = b"", flags: int = frames.ACCEPT_INSECURE) -> Keys:
+    """The keys that the vectors use, at epoch 0."""
+    return derive(SECRET, exporter, direction, SESSION_ID, CID, frames.SUITE_AES_256_GCM, flags)
+
+
+def keys_vector(exporter: bytes, flags: int) -> dict[str, Any]:
+    down = keys_of(SERVER_TO_CLIENT, exporter, flags)
+    up = keys_of(CLIENT_TO_SERVER, exporter, flags)
+    return {
+        "udp_secret": SECRET.hex(),
+        "tls_exporter": exporter.hex(),
+        "session_id": SESSION_ID.hex(),
+        "cid": CID,
+        "suite": frames.SUITE_AES_256_GCM,
+        "accept_flags": flags,
+        "epoch": 0,
+        "c2s": {"key": up.key.hex(), "iv": up.iv.hex()},
+        "s2c": {"key": down.key.hex(), "iv": down.iv.hex()},
+    }
+
+
+def nonce_vectors() -> list[dict[str, Any]]:
+    found = []
+    for direction in (CLIENT_TO_SERVER, SERVER_TO_CLIENT):
+        iv = int.from_bytes(keys_of(direction).iv, "big")
+        for number in (0, 1, 0xFFFFFFFF, 1 << 32, (1 << 48) - 1):
+            nonce = (iv ^ number).to_bytes(12, "big").hex()
+            found.append({"direction": direction.decode(), "number": number, "nonce": nonce})
+    return found
+
+
+def frame_vectors() -> list[dict[str, Any]]:
+    def frame(name: str, direction: str, data: bytes, /, **fields: Any) -> dict[str, Any]:
+        return {"name": name, "direction": direction, "fields": fields, "hex": lines(data)}
+
+    def hello(value: frames.Hello) -> dict[str, Any]:
+        return frame("HELLO", "c2s", frames.encode_hello(value), **readable(value._asdict()))
+
+    guest = HELLO._replace(schema_hash=bytes(8), input_bits=0, game="", user="")
+    found = [
+        hello(HELLO),
+        hello(guest),
+        frame("ACCEPT", "s2c", frames.encode_accept(ACCEPT), **readable(ACCEPT._asdict())),
+    ]
+    for reason, retry in ((RefusalReason.DUPLICATE, 0), (RefusalReason.BUSY, 1)):
+        data = frames.encode_refuse(reason, retry)
+        found.append(frame("REFUSE", "s2c", data, code=int(reason), retry_after_seconds=retry))
+    for is_message, channel, payload in ((False, 0, b"hello"), (True, 255, TYPED), (False, 1, b"")):
+        data = frames.encode_data(is_message, channel, payload)
+        fields = {"is_message": is_message, "channel": channel, "payload": payload.hex()}
+        found.append(frame("DATA", "both", data, **fields))
+    found += [
+        frame("SAY", "c2s", frames.encode_say(text), text=text) for text in ("gg", "Grüße 👋")
+    ]
+    for author, name, text, private in (
+        (7, "ada", "gg", False),
+        (0, "", "the server restarts soon", True),
+    ):
+        data = frames.encode_said(author, name, text, private=private)
+        said = {"author": author, "private": private, "name": name, "text": text}
+        found.append(frame("SAY", "s2c", data, **said))
+    found += [
+        frame("ACK", "both", frames.encode_ack(count), count=count)
+        for count in (0, 256, (1 << 40) + 5)
+    ]
+    for kind in (Kind.PING, Kind.PONG):
+        data = frames.encode_ping(kind, 0xDEADBEEF)
+        found.append(frame(kind.name, "both", data, number=0xDEADBEEF))
+    for ending, text in (
+        (DisconnectReason.QUIT, ""),
+        (DisconnectReason.KICKED, "be nice"),
+        (DisconnectReason.BAD_DATA, ""),
+    ):
+        data = frames.encode_bye(ending, text)
+        found.append(frame("BYE", "both", data, reason=int(ending), text=text))
+    return found
+
+
+def message_vectors() -> list[dict[str, Any]]:
+    """Messages of DATA bodies: the type with its Message bit, and the payload alone."""
+
+    def message(
+        name: str, direction: str, data: bytes, flag: int = 0, /, **fields: Any
+    ) -> dict[str, Any]:
+        return {
+            "name": name,
+            "direction": direction,
+            "type": MessageType[name] | flag,
+            "fields": fields,
+            "hex": lines(data),
+        }
+
+    found = []
+    sender = StateSender()
+    for flag, payload, tick, ms in (
+        (0, b"world", 42, 1_400),
+        (IS_MESSAGE, TYPED, (1 << 32) + 2, (1 << 32) + 3),
+    ):
+        sender.put(9, payload, flag, tick, ms, 5)
+        waiting = sender.take()
+        assert waiting is not None
+        fields = {
+            "number": 9,
+            "tick": tick % (1 << 32),
+            "server_ms": ms % (1 << 32),
+            "input_number": 5,
+            "encoding": 0,
+            "payload": payload.hex(),
+        }
+        found.append(message("STATE", "s2c", waiting[1], waiting[0], **fields))
+    for newest, seen, bits, values in (
+        (1, 0, 16, [0x8001]),
+        (12, 9, 4, [5, 5, 6, 6]),
+        (300, 70, 1, [0, 1, 1, 1, 0, 0, 0, 0, 0, 1]),
+        (0xFFFFFFFF, 0xFFFFFFFF, 64, [(1 << 64) - 1, 0]),
+        (120, 3, 16, [7] * 120),
+    ):
+        data = encode_inputs(newest, seen, values, bits)
+        given = {"newest": newest, "seen": seen, "bits": bits, "values": runs(values)}
+        found.append(message("INPUT", "c2s", data, **given))
+    found += [
+        message("INPUT_ACK", "s2c", INPUT_ACK.pack(number), number=number) for number in (0, 12)
+    ]
+    found.append(message("UNRELIABLE", "both", b"boo", payload=b"boo".hex()))
+    found.append(message("UNRELIABLE", "both", TYPED, IS_MESSAGE, payload=TYPED.hex()))
+    found.append(message("TIME", "c2s", TIME_QUERY.pack(1_000_000), t0=1_000_000))
+    reply = TIME_REPLY.pack(1_000_000, 0xFFFFFF00, 0x100)
+    found.append(message("TIME", "s2c", reply, t0=1_000_000, t1=0xFFFFFF00, t2=0x100))
+    return found
+
+
+def body_vectors() -> list[dict[str, Any]]:
+    """DATA bodies: the acks, then the messages."""
+    found = []
+    for ack, bits, messages in (
+        (0xFFFF, 0, []),
+        (0x1234, 0xFFFFFFFE, [(int(MessageType.UNRELIABLE), b"boo")]),
+        (
+            3,
+            0b110,
+            [
+                (int(MessageType.INPUT_ACK), INPUT_ACK.pack(12)),
+                (int(MessageType.UNRELIABLE) | IS_MESSAGE, TYPED),
+                (int(MessageType.UNRELIABLE), b""),
+            ],
+        ),
+    ):
+        (rest,) = pack_messages(messages) or [b""]
+        found.append(
+            {
+                "ack": ack,
+                "ack_bits": bits,
+                "messages": [{"type": kind, "payload": data.hex()} for kind, data in messages],
+                "hex": lines(ACKS.pack(ack, bits) + rest),
+            }
+        )
+    return found
+
+
+def datagram_vectors() -> list[dict[str, Any]]:
+    """Sealed datagrams: each kind in the direction it goes, and numbers beyond 32 bits."""
+    data = ACKS.pack(0x1234, 0xFFFFFFFE) + pack_messages([(int(MessageType.UNRELIABLE), b"boo")])[0]
+    found = []
+    for direction, kind, number, body in (
+        ("c2s", DatagramKind.BIND, 0, PADDING),
+        ("s2c", DatagramKind.CHALLENGE, 0, CHALLENGE + PADDING[CHALLENGE_BYTES:]),
+        ("c2s", DatagramKind.RESPONSE, 1, CHALLENGE),
+        ("s2c", DatagramKind.BOUND, 1, b""),
+        ("c2s", DatagramKind.DATA, 2, data),
+        ("s2c", DatagramKind.DATA, 2, data),
+        ("c2s", DatagramKind.PING, 3, b"\x00\x00\x00\x09"),
+        ("s2c", DatagramKind.PONG, 3, b"\x00\x00\x00\x09"),
+        ("c2s", DatagramKind.DATA, 0x7FFFFF, data),
+        ("s2c", DatagramKind.DATA, 0x7FFFFF, data),
+    ):
+        sealer = Sealer(keys_of(direction.encode()), CID)
+        sealer.number = number
+        plain: dict[str, Any] = {"body": body.hex()}
+        if len(body) == MAX_BODY_BYTES:
+            head = body.rstrip(b"\x00")
+            plain = {"body": head.hex(), "body_zeros_after": len(body) - len(head)}
+        found.append(
+            {
+                "name": kind.name,
+                "direction": direction,
+                "number": number,
+                **plain,
+                "hex": lines(sealer.seal(kind, body)),
+            }
+        )
+    return found
+
+
+def runs(values: list[int]) -> str:
+    """Inputs from oldest to newest as "value*ticks", values in hex: 64 bits are too many for some
+    readers of JSON.
+    """
+    return " ".join(f"{value:x}*{len(list(group))}" for value, group in groupby(values))
+
+
+def lines(data: bytes) -> str | list[str]:
+    """Hex digits; where they would make a long line, as the lines to be joined."""
+    digits = data.hex()
+    if len(digits) <= LINE:
+        return digits
+    return [digits[start : start + LINE] for start in range(0, len(digits), LINE)]
+
+
+def readable(fields: dict[str, Any]) -> dict[str, Any]:
+    """Fields as JSON can hold them: bytes as hex digits."""
+    return {
+        name: value.hex() if isinstance(value, bytes) else value for name, value in fields.items()
+    }
+
+
+def text() -> str:
+    """The file."""
+    return json.dumps(vectors(), indent=1, ensure_ascii=False) + "\n"
+
+
+if __name__ == "__main__":
+    PATH.write_text(text(), encoding="utf-8")

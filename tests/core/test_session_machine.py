@@ -1,0 +1,327 @@
+"""Both ends of a session under everything at once: hypothesis plays the games, the network and an
+attacker, in virtual time, and looks for a sequence that breaks a promise.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+from twisted.trial.unittest import SynchronousTestCase
+
+from gamenet.core.inputs import MAX_INPUTS
+from gamenet.core.quality import ACK_SPAN, MAX_OUTSTANDING
+from gamenet.core.window import WIDTH
+from gamenet.core.wire import HEADER, DatagramKind
+from gamenet.events import Chat, Input, PathChanged, Received, Unreliable
+from tests.core.pair import (
+    CID,
+    CLIENT_ADDRESS,
+    PERFECT,
+    SERVER_ADDRESS,
+    STRANGER,
+    Conditions,
+    Pair,
+)
+
+if TYPE_CHECKING:
+    from gamenet.events import Event
+    from tests.core.pair import Side
+
+WINDOW = 8
+AMPLE = 8_192
+sides = st.sampled_from(("server", "client"))
+weather = st.builds(
+    Conditions,
+    loss=st.sampled_from((0.0, 0.05, 0.3, 0.8, 1.0)),
+    duplicate=st.sampled_from((0.0, 0.1, 0.5)),
+    delay=st.sampled_from((0.0, 0.02, 0.3)),
+    spread=st.sampled_from((0.0, 0.05, 0.5)),
+)
+
+
+class SessionMachine(RuleBasedStateMachine):
+    """A pair, and beside it a record of all that was ever said."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.said: dict[str, list[tuple[object, ...]]] = {"server": [], "client": []}
+        """Reliable messages and chat that each side sent, in order."""
+        self.loose: dict[str, set[bytes]] = {"server": set(), "client": set()}
+        """Unreliable messages that each side sent; no two are alike."""
+        self.buttons: dict[int, int] = {}
+        self.shown_time = 0.0
+        self.count = 0
+
+    @initialize(seed=st.integers(0, 2**32), conditions=weather, bound=st.booleans())
+    def begin(self, seed: int, conditions: Conditions, bound: bool) -> None:
+        self.pair = Pair(seed, conditions, window_messages=WINDOW, queue_messages=100_000)
+        if bound:
+            self.pair.bind()
+
+    def side(self, name: str) -> Side:
+        return self.pair.server if name == "server" else self.pair.client
+
+    # The games.
+
+    @rule(name=sides, channel=st.integers(0, 255), size=st.integers(0, 3_000))
+    def send(self, name: str, channel: int, size: int) -> None:
+        self.count += 1
+        payload = b"%d " % self.count + bytes(size)
+        self.said[name].append(("data", payload, channel))
+        self.pair.send(self.side(name), payload, channel)
+
+    @rule(name=sides, count=st.integers(1, 3 * WINDOW))
+    def send_many(self, name: str, count: int) -> None:
+        for _ in range(count):
+            self.send(name, 0, 5)
+
+    @rule(name=sides)
+    def chat(self, name: str) -> None:
+        self.count += 1
+        text = f"line {self.count}"
+        self.said[name].append(("chat", text))
+        if name == "client":
+            self.pair.say(text)
+        else:
+            self.pair.said(text)
+
+    @rule(name=sides, size=st.integers(0, 1_100))
+    def send_unreliable(self, name: str, size: int) -> None:
+        self.count += 1
+        payload = b"%d " % self.count + bytes(size)
+        self.loose[name].add(payload)
+        self.pair.send_unreliable(self.side(name), payload)
+
+    @rule(buttons=st.integers(0, 0xFFFF), count=st.integers(1, 8))
+    def send_inputs(self, buttons: int, count: int) -> None:
+        for place in range(count):
+            value = buttons if place % 3 else buttons ^ place
+            self.buttons[self.pair.send_input(value)] = value
+
+    @rule(count=st.integers(60, 150))
+    def send_inputs_without_hope(self, count: int) -> None:
+        before, self.pair.conditions = self.pair.conditions, Conditions(loss=1.0)
+        self.send_inputs(5, count)
+        self.pair.conditions = before
+
+    @rule(size=st.integers(0, 1_100))
+    def send_state(self, size: int) -> None:
+        taken = self.pair.server_session.inputs.settled
+        number = self.pair.server_session.states.newest + 1
+        assert self.pair.send_state(b"%d " % number + bytes(size), taken) == number
+
+    @rule(ticks=st.integers(1, 60))
+    def play(self, ticks: int) -> None:
+        for tick in range(ticks):
+            self.send_inputs(tick // 7, 1)
+            if tick % 2:
+                self.send_state(60)
+            self.see_the_newest_state()
+            self.pair.advance(1 / 60)
+
+    @rule(name=sides, takes=st.booleans())
+    def take_or_not(self, name: str, takes: bool) -> None:
+        self.side(name).takes = takes
+        self.side(name).take(0)
+
+    @rule(name=sides, count=st.integers(1, 5))
+    def take_some(self, name: str, count: int) -> None:
+        self.side(name).take(count)
+
+    @rule(name=sides, room=st.sampled_from((0, 1, 3, AMPLE)))
+    def fill_the_bridge(self, name: str, room: int) -> None:
+        self.side(name).turn.room = room
+
+    @rule()
+    def see_the_newest_state(self) -> None:
+        if self.pair.states:
+            self.pair.seen_state = self.pair.states[-1].number
+
+    # The network.
+
+    @rule(conditions=weather)
+    def change_the_weather(self, conditions: Conditions) -> None:
+        self.pair.conditions = conditions
+
+    @rule(seconds=st.sampled_from((0.001, 0.02, 0.05, 0.3, 1.0, 3.0)))
+    def wait(self, seconds: float) -> None:
+        self.pair.advance(seconds)
+
+    # The attacker, who sees every datagram and sends from wherever it likes, but has no key.
+
+    @precondition(lambda self: self.pair.wire)
+    @rule(place=st.integers(0, 1_000), count=st.integers(1, 10), spoofed=st.booleans())
+    def replay(self, place: int, count: int, spoofed: bool) -> None:
+        wire = self.pair.wire
+        for sender, data, _ in wire[place % len(wire) :][:count]:
+            if data[0] & 0x0F == DatagramKind.RESPONSE and not spoofed:
+                # Who takes the client's answer away and sends it from its own address has become
+                # the path, as any router on the way is.
+                continue
+            home = CLIENT_ADDRESS if sender is self.pair.client else SERVER_ADDRESS
+            self.pair.inject(self.pair.other(sender), data, home if spoofed else STRANGER)
+
+    @precondition(lambda self: self.pair.wire)
+    @rule(place=st.integers(0, 1_000), bit=st.integers(0, 1_200 * 8), spoofed=st.booleans())
+    def tamper(self, place: int, bit: int, spoofed: bool) -> None:
+        sender, data, _ = self.pair.wire[place % len(self.pair.wire)]
+        changed = bytearray(data)
+        changed[bit // 8 % len(data)] ^= 1 << bit % 8
+        receiver = self.pair.other(sender)
+        events, wire = len(receiver.events), len(self.pair.wire)
+        self.pair.inject(receiver, bytes(changed), CLIENT_ADDRESS if spoofed else STRANGER)
+        assert (len(receiver.events), len(self.pair.wire)) == (events, wire)
+
+    @rule(name=sides, noise=st.binary(max_size=60), first=st.integers(0, 255), low=st.integers(0))
+    def make_noise(self, name: str, noise: bytes, first: int, low: int) -> None:
+        receiver = self.side(name)
+        events, wire = len(receiver.events), len(self.pair.wire)
+        self.pair.inject(receiver, noise)
+        self.pair.inject(receiver, HEADER.pack(first, CID, low % 2**32) + noise)
+        assert (len(receiver.events), len(self.pair.wire)) == (events, wire)
+
+    # What must hold at every moment.
+
+    @invariant()
+    def every_datagram_has_one_fate(self) -> None:
+        assert self.pair.server.unaccounted() == 0
+        assert self.pair.client.unaccounted() == 0
+
+    @invariant()
+    def nobody_gave_up(self) -> None:
+        assert (self.pair.server.ended, self.pair.client.ended) == (None, None)
+
+    @invariant()
+    def reliable_messages_come_once_and_in_order(self) -> None:
+        for name in ("server", "client"):
+            heard = [
+                told
+                for event in self.pair.other(self.side(name)).events
+                if (told := reliable(event)) is not None
+            ]
+            assert heard == self.said[name][: len(heard)]
+
+    @invariant()
+    def the_window_is_kept(self) -> None:
+        for session in (self.pair.server_session, self.pair.client_session):
+            assert session.outgoing.sent - session.outgoing.acknowledged <= WINDOW
+            assert session.incoming.received - session.incoming.acknowledged <= WINDOW
+            assert session.incoming.taken <= session.incoming.received
+
+    @invariant()
+    def unreliable_messages_come_at_most_once(self) -> None:
+        for name in ("server", "client"):
+            heard = [event.payload for event in self.pair.other(self.side(name)).of(Unreliable)]
+            assert len(heard) == len(set(heard))
+            assert self.loose[name].issuperset(heard)
+
+    @invariant()
+    def inputs_come_once_in_order_and_every_gap_is_told(self) -> None:
+        last = 0
+        for event in self.pair.server.of(Input):
+            assert event.number - event.missing - 1 == last
+            assert event.buttons == self.buttons[event.number]
+            last = event.number
+        assert last == self.pair.server_session.inputs.settled
+        assert self.pair.server.counters.inputs_missing <= self.pair.client_session.inputs.given_up
+
+    @invariant()
+    def states_never_go_back(self) -> None:
+        number = time = taken = 0.0
+        for state in self.pair.states:
+            assert state.number > number
+            assert state.server_time >= time
+            assert state.input_number >= taken
+            assert isinstance(state.payload, bytes)
+            assert state.payload.split(b" ")[0] == b"%d" % state.number
+            number, time, taken = state.number, state.server_time, state.input_number
+        shown = self.pair.client_session.clock.time(self.pair.now)
+        assert shown >= self.shown_time
+        self.shown_time = shown
+
+    @invariant()
+    def the_path_is_bound_once_and_only_to_who_answered(self) -> None:
+        for side in (self.pair.server, self.pair.client):
+            assert len(side.of(PathChanged)) <= 1
+        assert self.pair.server_session.path.address in (None, CLIENT_ADDRESS)
+        for data, address in self.pair.strays:
+            # A stolen BIND that never reached the server is the only thing a stranger can use, and
+            # all it gets is a challenge no larger than what it sent.
+            assert (address, data[0] & 0x0F) == (STRANGER, DatagramKind.CHALLENGE)
+
+    @invariant()
+    def memory_is_bounded(self) -> None:
+        for session in (self.pair.server_session, self.pair.client_session):
+            assert len(session.window.missing) < 2 * WIDTH
+            assert len(session.quality._sent) <= MAX_OUTSTANDING
+            assert len(session.quality._holes) <= ACK_SPAN
+            assert len(session._unreliable) <= session.limits.unreliable_messages
+            assert not session._control, "receiving or ticking left answers behind"
+        assert len(self.pair.client_session.inputs.values) <= MAX_INPUTS
+
+    # And once the network is good again, everything arrives.
+
+    def teardown(self) -> None:
+        if not hasattr(self, "pair"):
+            return
+        pair = self.pair
+        pair.conditions = PERFECT
+        for side in (pair.server, pair.client):
+            side.takes = True
+            side.turn.room = AMPLE
+        pair.advance(2.0)
+        if not pair.client_session.path.bound:
+            pair.advance(32.0)
+        assert pair.client_session.path.bound
+        self.send_inputs(3, 1)
+        self.send_state(3)
+        pair.advance(4.0)
+        for name in ("server", "client"):
+            side = self.side(name)
+            heard = [reliable(event) for event in pair.other(side).events]
+            assert [told for told in heard if told is not None] == self.said[name]
+            outgoing = side.session.outgoing
+            assert (outgoing.messages, outgoing.size) == (0, 0)
+        emitted = pair.server.of(Input)
+        missing = sum(event.missing for event in emitted)
+        assert len(emitted) + missing == max(self.buttons)
+        assert pair.server.counters.inputs_emitted == len(emitted)
+        assert pair.server.counters.inputs_missing == missing
+        assert pair.client_session.inputs.message(0) == b""
+        assert pair.states[-1].number == pair.server_session.states.newest
+        for side in (pair.server, pair.client):
+            assert len(side.of(PathChanged)) == 1
+        self.every_datagram_has_one_fate()
+        self.nobody_gave_up()
+        self.inputs_come_once_in_order_and_every_gap_is_told()
+        self.states_never_go_back()
+        self.unreliable_messages_come_at_most_once()
+
+
+def reliable(event: Event) -> tuple[object, ...] | None:
+    """A reliable event as the record has it, or None for another one."""
+    if isinstance(event, Received):
+        return ("data", event.payload, event.channel)
+    if isinstance(event, Chat):
+        return ("chat", event.text)
+    return None
+
+
+class MachineTests(SynchronousTestCase):
+    """The machine above."""
+
+    def test_no_sequence_of_events_breaks_a_promise(self) -> None:
+        run_state_machine_as_test(
+            SessionMachine,
+            settings=settings(max_examples=250, stateful_step_count=50, deadline=None),
+        )

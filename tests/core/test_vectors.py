@@ -1,0 +1,486 @@
+"""The published vectors, read by a decoder of their own and met by ours.
+
+The first half of this module is a second implementation of the protocol, as small as it can be and
+free of every line of gamenet's: what it makes of ``vectors.json`` must be what the file says, byte
+for byte. The tests then ask the same of gamenet's encoders and decoders.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from pathlib import Path
+from typing import Any
+
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from twisted.trial.unittest import SynchronousTestCase
+
+from gamenet.core import frames, wire
+from gamenet.core.frames import Kind
+from gamenet.core.inputs import decode_inputs, encode_inputs
+from gamenet.core.record import Keys, Opener, Sealer, session_keys
+from gamenet.core.state_channel import StateReceiver, StateSender
+from gamenet.errors import DisconnectReason, RefusalReason
+from tests.core import make_vectors
+
+VECTORS: dict[str, Any] = json.loads(
+    Path(__file__).with_name("vectors.json").read_text(encoding="utf-8")
+)
+
+
+def raw(digits: str | list[str]) -> bytes:
+    """The bytes behind hex digits, in one piece or in lines."""
+    return bytes.fromhex(digits if isinstance(digits, str) else "".join(digits))
+
+
+# A second implementation.
+
+
+class Reader:
+    """Takes fields off the front of some bytes."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+
+    def number(self, size: int) -> int:
+        return int.from_bytes(self.bytes(size), "big")
+
+    def bytes(self, size: int) -> bytes:
+        assert size <= len(self.data)
+        taken, self.data = self.data[:size], self.data[size:]
+        return taken
+
+    def counted_text(self) -> str:
+        return self.bytes(self.number(1)).decode("utf-8")
+
+    def rest(self) -> bytes:
+        return self.bytes(len(self.data))
+
+
+def read_frame(name: str, direction: str, data: bytes) -> dict[str, Any]:
+    """The fields of a frame, as the file has them."""
+    reader = Reader(data)
+    kinds = ["HELLO", "ACCEPT", "REFUSE", "DATA", "SAY", "ACK", "PING", "PONG"]
+    assert reader.number(1) == (12 if name == "BYE" else kinds.index(name) + 1)
+    fields: dict[str, Any]
+    if name == "HELLO":
+        assert reader.bytes(4) == b"GNT1"
+        sizes = {"min_version": 2, "max_version": 2, "suites": 1, "flags": 1}
+        fields = {field: reader.number(size) for field, size in sizes.items()}
+        fields["schema_hash"] = reader.bytes(8).hex()
+        fields["input_bits"] = reader.number(1)
+        fields["mechanism"] = reader.number(1)
+        fields["game"] = reader.counted_text()
+        fields["user"] = reader.counted_text()
+        fields["auth"] = reader.bytes(reader.number(2)).hex()
+    elif name == "ACCEPT":
+        fields = {}
+        for field, size in (
+            ("version", 2),
+            ("suite", 1),
+            ("flags", 1),
+            ("session_id", -16),
+            ("cid", 4),
+            ("udp_secret", -32),
+            ("resume_token", -32),
+            ("resume_seconds", 2),
+            ("udp_port", 2),
+            ("received", 8),
+            ("max_frame", 4),
+            ("max_datagram", 2),
+            ("datagrams_per_second", 2),
+            ("window_messages", 2),
+            ("window_bytes", 4),
+            ("tick_rate_x100", 2),
+            ("max_input_hz", 2),
+            ("input_bits", 1),
+            ("player_id", 4),
+        ):
+            fields[field] = reader.number(size) if size > 0 else reader.bytes(-size).hex()
+        fields["name"] = reader.counted_text()
+    elif name == "REFUSE":
+        fields = {"code": reader.number(1), "retry_after_seconds": reader.number(2)}
+    elif name == "DATA":
+        fields = {"is_message": reader.number(1) == 1, "channel": reader.number(1)}
+        fields["payload"] = reader.rest().hex()
+    elif name == "SAY" and direction == "c2s":
+        fields = {"text": reader.rest().decode("utf-8")}
+    elif name == "SAY":
+        fields = {"author": reader.number(4), "private": reader.number(1) == 1}
+        fields["name"] = reader.counted_text()
+        fields["text"] = reader.rest().decode("utf-8")
+    elif name == "ACK":
+        fields = {"count": reader.number(8)}
+    elif name in ("PING", "PONG"):
+        fields = {"number": reader.number(4)}
+    else:
+        assert name == "BYE"
+        fields = {"reason": reader.number(1), "text": reader.rest().decode("utf-8")}
+    assert not reader.data, "bytes to spare"
+    return fields
+
+
+def read_message(name: str, direction: str, data: bytes) -> dict[str, Any]:
+    """The fields of one message of a DATA body, as the file has them."""
+    reader = Reader(data)
+    fields: dict[str, Any]
+    if name == "STATE":
+        names = ("number", "tick", "server_ms", "input_number")
+        fields = {field: reader.number(4) for field in names}
+        fields["encoding"] = reader.number(1)
+        fields["payload"] = reader.rest().hex()
+    elif name == "INPUT":
+        fields = {"newest": reader.number(4), "seen": reader.number(4)}
+        count = reader.number(1)
+        fields["bits"] = width = reader.number(1)
+        stream = "".join(f"{byte:08b}" for byte in reader.rest())
+        values = [int(stream[:width], 2)]
+        place = width
+        while len(values) < count:
+            changed = stream[place] == "1"
+            place += 1
+            if changed:
+                values.append(int(stream[place : place + width], 2))
+                place += width
+            else:
+                values.append(values[-1])
+        assert len(stream) - place < 8
+        assert "1" not in stream[place:]
+        runs: list[tuple[int, int]] = []
+        for value in values:
+            if runs and runs[-1][0] == value:
+                runs[-1] = (value, runs[-1][1] + 1)
+            else:
+                runs.append((value, 1))
+        fields["values"] = " ".join(f"{value:x}*{ticks}" for value, ticks in runs)
+    elif name == "INPUT_ACK":
+        fields = {"number": reader.number(4)}
+    elif name == "UNRELIABLE":
+        fields = {"payload": reader.rest().hex()}
+    else:
+        assert name == "TIME"
+        names = ("t0",) if direction == "c2s" else ("t0", "t1", "t2")
+        fields = {field: reader.number(4) for field in names}
+    assert not reader.data, "bytes to spare"
+    return fields
+
+
+def read_body(data: bytes) -> dict[str, Any]:
+    """Acks and messages of a DATA body, as the file has them."""
+    reader = Reader(data)
+    fields: dict[str, Any] = {"ack": reader.number(2), "ack_bits": reader.number(4)}
+    messages = []
+    while reader.data:
+        first = reader.number(1)
+        payload = reader.rest() if first & 64 else reader.bytes(reader.number(2))
+        messages.append({"type": first & ~64, "payload": payload.hex()})
+    fields["messages"] = messages
+    return fields
+
+
+def read_keys(vector: dict[str, Any]) -> dict[str, dict[str, str]]:
+    """The key schedule, by the HKDF of another library."""
+    salt = bytes.fromhex(vector["tls_exporter"]) or bytes(32)
+    found = {}
+    for direction in ("c2s", "s2c"):
+        found[direction] = {}
+        for label, length in (("key", 32), ("iv", 12)):
+            info = b"gamenet1 " + direction.encode() + b" " + label.encode()
+            info += bytes.fromhex(vector["session_id"])
+            info += struct.pack("!IBB", vector["cid"], vector["suite"], vector["accept_flags"])
+            info += struct.pack("!I", vector["epoch"])
+            key = HKDF(SHA256(), length, salt, info).derive(bytes.fromhex(vector["udp_secret"]))
+            found[direction][label] = key.hex()
+    return found
+
+
+def read_datagram(vector: dict[str, Any], keys: dict[str, str]) -> bytes:
+    """The body of a sealed datagram, after checking its header."""
+    data = raw(vector["hex"])
+    kinds = ["BIND", "CHALLENGE", "RESPONSE", "BOUND", "DATA", "PING", "PONG"]
+    first, cid, low = struct.unpack("!BII", data[:9])
+    assert first == 0b0100_0000 + kinds.index(vector["name"]) + 1
+    assert (cid, low) == (VECTORS["keys"][0]["cid"], vector["number"] % 2**32)
+    nonce = int.from_bytes(bytes.fromhex(keys["iv"]), "big") ^ vector["number"]
+    cipher = AESGCM(bytes.fromhex(keys["key"]))
+    return cipher.decrypt(nonce.to_bytes(12, "big"), data[9:], data[:9])
+
+
+def body_of(vector: dict[str, Any]) -> bytes:
+    """What a sealed datagram holds, as the file has it."""
+    return raw(vector["body"]) + bytes(vector.get("body_zeros_after", 0))
+
+
+# The tests.
+
+
+class FileTests(SynchronousTestCase):
+    """The file itself."""
+
+    def test_it_is_what_the_script_writes(self) -> None:
+        self.assertEqual(
+            make_vectors.PATH.read_text(encoding="utf-8"),
+            make_vectors.text(),
+            "run: python -m tests.core.make_vectors",
+        )
+
+    def test_it_has_everything_that_this_version_sends(self) -> None:
+        self.assertEqual(
+            {(vector["name"], vector["direction"]) for vector in VECTORS["frames"]},
+            {
+                ("HELLO", "c2s"),
+                ("ACCEPT", "s2c"),
+                ("REFUSE", "s2c"),
+                ("DATA", "both"),
+                ("SAY", "c2s"),
+                ("SAY", "s2c"),
+                ("ACK", "both"),
+                ("PING", "both"),
+                ("PONG", "both"),
+                ("BYE", "both"),
+            },
+        )
+        self.assertEqual(
+            {(vector["name"], vector["direction"]) for vector in VECTORS["messages"]},
+            {
+                ("STATE", "s2c"),
+                ("INPUT", "c2s"),
+                ("INPUT_ACK", "s2c"),
+                ("UNRELIABLE", "both"),
+                ("TIME", "c2s"),
+                ("TIME", "s2c"),
+            },
+        )
+        self.assertEqual(
+            {(vector["name"], vector["direction"]) for vector in VECTORS["datagrams"]},
+            {
+                ("BIND", "c2s"),
+                ("CHALLENGE", "s2c"),
+                ("RESPONSE", "c2s"),
+                ("BOUND", "s2c"),
+                ("DATA", "c2s"),
+                ("DATA", "s2c"),
+                ("PING", "c2s"),
+                ("PONG", "s2c"),
+            },
+        )
+
+
+class SecondImplementationTests(SynchronousTestCase):
+    """The decoder above reads in the file what the file says."""
+
+    def test_keys(self) -> None:
+        for vector in VECTORS["keys"]:
+            self.assertEqual(read_keys(vector), {"c2s": vector["c2s"], "s2c": vector["s2c"]})
+
+    def test_nonces(self) -> None:
+        for vector in VECTORS["nonces"]:
+            iv = bytes.fromhex(VECTORS["keys"][0][vector["direction"]]["iv"])
+            number = bytes(4) + struct.pack("!Q", vector["number"])
+            nonce = bytes(a ^ b for a, b in zip(iv, number, strict=True))
+            self.assertEqual(nonce.hex(), vector["nonce"])
+
+    def test_frames(self) -> None:
+        for vector in VECTORS["frames"]:
+            fields = read_frame(vector["name"], vector["direction"], raw(vector["hex"]))
+            self.assertEqual(fields, vector["fields"], vector["name"])
+
+    def test_messages(self) -> None:
+        types = {"STATE": 1, "INPUT": 2, "INPUT_ACK": 3, "UNRELIABLE": 4, "TIME": 6}
+        for vector in VECTORS["messages"]:
+            self.assertEqual(vector["type"] & 63, types[vector["name"]])
+            fields = read_message(vector["name"], vector["direction"], raw(vector["hex"]))
+            self.assertEqual(fields, vector["fields"], vector["name"])
+
+    def test_bodies(self) -> None:
+        for vector in VECTORS["bodies"]:
+            self.assertEqual({**read_body(raw(vector["hex"])), "hex": vector["hex"]}, vector)
+
+    def test_datagrams(self) -> None:
+        keys = read_keys(VECTORS["keys"][0])
+        for vector in VECTORS["datagrams"]:
+            body = read_datagram(vector, keys[vector["direction"]])
+            self.assertEqual(body, body_of(vector))
+            if vector["name"] in ("BIND", "CHALLENGE"):
+                self.assertEqual(len(raw(vector["hex"])), 1_200)
+
+
+class OurEncoderTests(SynchronousTestCase):
+    """gamenet writes the vectors."""
+
+    def encode_frame(self, vector: dict[str, Any]) -> bytes:
+        name, fields = vector["name"], dict(vector["fields"])
+        if name == "HELLO":
+            fields |= {key: raw(fields[key]) for key in ("schema_hash", "auth")}
+            return frames.encode_hello(frames.Hello(**fields))
+        if name == "ACCEPT":
+            secrets = ("session_id", "udp_secret", "resume_token")
+            fields |= {key: raw(fields[key]) for key in secrets}
+            return frames.encode_accept(frames.Accept(**fields))
+        if name == "REFUSE":
+            return frames.encode_refuse(
+                RefusalReason(fields["code"]), fields["retry_after_seconds"]
+            )
+        if name == "DATA":
+            payload = raw(fields["payload"])
+            return frames.encode_data(fields["is_message"], fields["channel"], payload)
+        if name == "SAY" and vector["direction"] == "c2s":
+            return frames.encode_say(fields["text"])
+        if name == "SAY":
+            private = fields.pop("private")
+            return frames.encode_said(**fields, private=private)
+        if name == "ACK":
+            return frames.encode_ack(fields["count"])
+        if name == "BYE":
+            return frames.encode_bye(DisconnectReason(fields["reason"]), fields["text"])
+        return frames.encode_ping(Kind[name], fields["number"])
+
+    def encode_message(self, vector: dict[str, Any]) -> bytes:
+        name, fields = vector["name"], vector["fields"]
+        if name == "STATE":
+            sender = StateSender()
+            sender.put(
+                fields["number"],
+                raw(fields["payload"]),
+                vector["type"] & wire.IS_MESSAGE,
+                fields["tick"] + 2**32,
+                fields["server_ms"] + 2**32,
+                fields["input_number"],
+            )
+            waiting = sender.take()
+            assert waiting is not None
+            self.assertEqual(waiting[0] | wire.MessageType.STATE, vector["type"])
+            return waiting[1]
+        if name == "INPUT":
+            values = values_of(fields["values"])
+            return encode_inputs(fields["newest"], fields["seen"], values, fields["bits"])
+        if name == "INPUT_ACK":
+            return wire.INPUT_ACK.pack(fields["number"])
+        if name == "TIME" and vector["direction"] == "c2s":
+            return wire.TIME_QUERY.pack(fields["t0"])
+        if name == "TIME":
+            return wire.TIME_REPLY.pack(fields["t0"], fields["t1"], fields["t2"])
+        return raw(fields["payload"])
+
+    def test_keys(self) -> None:
+        vector = VECTORS["keys"][0]
+        accept = make_vectors.ACCEPT
+        self.assertEqual(
+            [(keys.key.hex(), keys.iv.hex()) for keys in session_keys(accept)],
+            [(vector[way]["key"], vector[way]["iv"]) for way in ("c2s", "s2c")],
+        )
+        vector = VECTORS["keys"][1]
+        accept = accept._replace(flags=vector["accept_flags"])
+        self.assertEqual(
+            [
+                (keys.key.hex(), keys.iv.hex())
+                for keys in session_keys(accept, raw(vector["tls_exporter"]))
+            ],
+            [(vector[way]["key"], vector[way]["iv"]) for way in ("c2s", "s2c")],
+        )
+
+    def test_frames(self) -> None:
+        for vector in VECTORS["frames"]:
+            self.assertEqual(self.encode_frame(vector), raw(vector["hex"]), vector["name"])
+
+    def test_messages(self) -> None:
+        for vector in VECTORS["messages"]:
+            self.assertEqual(self.encode_message(vector), raw(vector["hex"]), vector["name"])
+
+    def test_bodies(self) -> None:
+        for vector in VECTORS["bodies"]:
+            messages = [(each["type"], raw(each["payload"])) for each in vector["messages"]]
+            acks = wire.ACKS.pack(vector["ack"], vector["ack_bits"])
+            (rest,) = wire.pack_messages(messages) or [b""]
+            self.assertEqual(acks + rest, raw(vector["hex"]))
+
+    def test_datagrams(self) -> None:
+        for vector in VECTORS["datagrams"]:
+            sealer = Sealer(our_keys(vector["direction"]), VECTORS["keys"][0]["cid"])
+            sealer.number = vector["number"]
+            kind = wire.DatagramKind[vector["name"]]
+            self.assertEqual(sealer.seal(kind, body_of(vector)), raw(vector["hex"]))
+
+
+class OurDecoderTests(SynchronousTestCase):
+    """gamenet reads the vectors."""
+
+    def decode_frame(self, vector: dict[str, Any]) -> dict[str, Any]:
+        name, data = vector["name"], raw(vector["hex"])
+        if name == "HELLO":
+            return make_vectors.readable(frames.decode_hello(data)._asdict())
+        if name == "ACCEPT":
+            return make_vectors.readable(frames.decode_accept(data)._asdict())
+        if name == "REFUSE":
+            return dict(
+                zip(("code", "retry_after_seconds"), frames.decode_refuse(data), strict=True)
+            )
+        if name == "DATA":
+            is_message, channel, payload = frames.decode_data(data)
+            return {"is_message": is_message, "channel": channel, "payload": payload.hex()}
+        if name == "SAY" and vector["direction"] == "c2s":
+            return {"text": frames.decode_say(data)}
+        if name == "SAY":
+            names = ("author", "name", "text", "private")
+            return dict(zip(names, frames.decode_said(data), strict=True))
+        if name == "ACK":
+            return {"count": frames.decode_ack(data)}
+        if name == "BYE":
+            return dict(zip(("reason", "text"), frames.decode_bye(data), strict=True))
+        return {"number": frames.decode_ping(data)}
+
+    def test_frames(self) -> None:
+        for vector in VECTORS["frames"]:
+            self.assertEqual(raw(vector["hex"])[0], Kind[vector["name"]])
+            self.assertEqual(self.decode_frame(vector), vector["fields"], vector["name"])
+
+    def test_inputs_and_states(self) -> None:
+        for vector in VECTORS["messages"]:
+            fields, data = vector["fields"], raw(vector["hex"])
+            if vector["name"] == "INPUT":
+                values = values_of(fields["values"])
+                self.assertEqual(
+                    decode_inputs(data), (fields["newest"], fields["seen"], fields["bits"], values)
+                )
+            elif vector["name"] == "STATE":
+                self.assertEqual(
+                    StateReceiver().receive(data),
+                    (
+                        fields["number"],
+                        fields["tick"],
+                        fields["server_ms"],
+                        fields["input_number"],
+                        raw(fields["payload"]),
+                    ),
+                )
+
+    def test_bodies(self) -> None:
+        for vector in VECTORS["bodies"]:
+            data = raw(vector["hex"])
+            self.assertEqual(wire.ACKS.unpack_from(data), (vector["ack"], vector["ack_bits"]))
+            self.assertEqual(
+                wire.split_messages(data),
+                [(each["type"], raw(each["payload"])) for each in vector["messages"]],
+            )
+
+    def test_datagrams(self) -> None:
+        for vector in VECTORS["datagrams"]:
+            opener = Opener(our_keys(vector["direction"]))
+            self.assertEqual(opener.open(vector["number"], raw(vector["hex"])), body_of(vector))
+
+
+def our_keys(direction: str) -> Keys:
+    """The keys of the vectors' session, as the file has them."""
+    found = VECTORS["keys"][0][direction]
+    return Keys(raw(found["key"]), raw(found["iv"]))
+
+
+def values_of(runs: str) -> list[int]:
+    """The inputs behind "value*ticks"."""
+    found = []
+    for run in runs.split():
+        value, ticks = run.split("*")
+        found += [int(value, 16)] * int(ticks)
+    return found
