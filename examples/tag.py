@@ -12,7 +12,7 @@ def main(server):                              # runs on the game's own thread
                 case gamenet.Input(player, number, buttons): places[player] += buttons
                 case gamenet.Chat(player, text): server.say(text, author=player)
         for player in server.players:
-            server.send_state(player, repr(list(places.values())).encode())
+            server.send_state(player, b"%d" % places[player])
 
 if __name__ == "__main__":
     sys.exit(gamenet.serve(main, insecure=True))

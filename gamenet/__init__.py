@@ -7,6 +7,7 @@ Start with :class:`GameServer` and :class:`GameClient`; people who own a Twisted
 from gamenet._version import __version__
 from gamenet.bridge import Bridge
 from gamenet.client import GameClientFactory
+from gamenet.client_facade import GameClient
 from gamenet.config import ClientConfig, ServerConfig
 from gamenet.errors import (
     ConfigError,
@@ -38,7 +39,7 @@ from gamenet.events import (
     Unreliable,
     Writable,
 )
-from gamenet.facade import GameClient, GameServer, serve
+from gamenet.facade import GameServer, serve
 from gamenet.game import Game, game
 from gamenet.low_latency import LowLatencyProtocol
 from gamenet.messages import Degrees, Fraction, Message, Unit

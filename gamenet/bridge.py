@@ -74,6 +74,10 @@ class Bridge:
         self.taken = 0
         """Events handed out in order; acknowledging reliable messages hangs on it."""
         self._commands: deque[Command] = deque()
+        self.unreliable: deque[Command] = deque(maxlen=config.bridge_events)
+        """Commands that may be lost; the oldest give way when the reactor does not keep up."""
+        self.dropped_unreliable = 0
+        """How many of them gave way."""
         self.states: dict[int, tuple[Any, ...]] = {}
         """The newest state of each player that the reactor has not fetched, by player id."""
         self.inputs: dict[int, int] = {}
@@ -93,6 +97,12 @@ class Bridge:
         self._wake: Callable[[float], None] | None = None
         self._woken = False
         self._armed_until = 0.0
+        self.next_pass = 0.0
+        """When the game's next pass begins, in monotonic seconds, if it keeps a rate."""
+        self.in_pass = False
+        """True while the game is between taking its events and ending its pass."""
+        self.looked_at = float("-inf")
+        """When the reactor looks here next without being woken; it sets this."""
         self._waiting = False
         self._wakeup = threading.Lock()
         self._wakeup.acquire()
@@ -128,6 +138,11 @@ class Bridge:
         """Commands that the reactor thread has not fetched."""
         return len(self._commands)
 
+    @property
+    def is_spent(self) -> bool:
+        """Nothing is left for the game, and nothing more will come."""
+        return self.closed and not (self._inbox or self._posted)
+
     def publish(self, batch: list[Event]) -> None:
         """Hand a turn's events to the game: one append, one wake if it waits."""
         self._published += len(batch)
@@ -145,6 +160,8 @@ class Bridge:
     def drain(self) -> deque[Command]:
         """The commands submitted so far, for the reactor thread to pop from the left."""
         self._woken = False
+        # Whoever still trusts the old look has put its command here already.
+        self.looked_at = float("-inf")
         return self._commands
 
     # The game thread's side.
@@ -162,12 +179,18 @@ class Bridge:
 
     def wait(self, seconds: float) -> None:
         """Return when there is something to ``poll``, the bridge closes, or time is up."""
-        if self._inbox or self._posted or self.closed:
-            return
+        deadline = monotonic() + seconds
+        # Raised before the first look: whoever publishes after it sees the flag and wakes us. A
+        # wake meant for an earlier wait may still be there, so looking goes on until time is up.
         self._waiting = True
-        if not (self._inbox or self._posted or self.closed):
-            self._wakeup.acquire(timeout=min(seconds, threading.TIMEOUT_MAX))
-        self._waiting = False
+        try:
+            while not (self._inbox or self._posted or self.closed):
+                left = deadline - monotonic()
+                if left <= 0:
+                    return
+                self._wakeup.acquire(timeout=min(left, threading.TIMEOUT_MAX))
+        finally:
+            self._waiting = False
 
     def sleep_until(self, deadline: float) -> None:
         """Return at *deadline* on the monotonic clock, or as soon as the bridge closes."""
@@ -185,6 +208,19 @@ class Bridge:
         if self._is_over():
             return
         self._commands.append((call, args))
+        self.arm()
+
+    def submit_unreliable(self, call: Callable[..., None], *args: Any) -> None:
+        """As ``submit``, for what may be lost: the oldest gives way when too many wait.
+
+        :raises BridgeClosed: as ``submit``.
+        """
+        if self._is_over():
+            return
+        waiting = self.unreliable
+        if len(waiting) == waiting.maxlen:
+            self.dropped_unreliable += 1
+        waiting.append((call, args))
         self.arm()
 
     def put_state(self, player_id: int, fields: tuple[Any, ...]) -> None:
@@ -205,7 +241,8 @@ class Bridge:
 
     def replace_input(self, number: int, buttons: int) -> bool:
         """Replace the input of *number* if the reactor has not fetched it."""
-        if number not in self.inputs:
+        # Popped first: the reactor may fetch it between a look and a store.
+        if self.inputs.pop(number, None) is None:
             return False
         self.inputs[number] = buttons
         return True
@@ -220,6 +257,8 @@ class Bridge:
     def arm(self) -> None:
         """Make sure that the reactor fetches what was just put here within 5 ms."""
         now = monotonic()
+        if 0.0 <= self.looked_at - now <= LATEST_SECONDS:
+            return
         if now >= self._armed_until and self._wake is not None:
             self._armed_until = now + LATEST_SECONDS
             self._wake(LATEST_SECONDS)
@@ -227,7 +266,7 @@ class Bridge:
     def end_pass(self) -> None:
         """The game's pass is over: have the reactor fetch what it left, now."""
         if (
-            (self._commands or self.states or self.inputs)
+            (self._commands or self.unreliable or self.states or self.inputs)
             and not self._woken
             and self._wake is not None
         ):

@@ -17,6 +17,7 @@ from twisted.logger import Logger
 from gamenet import ports
 from gamenet.bridge import Bridge
 from gamenet.client_verbs import ClientVerbs
+from gamenet.config import check_label
 from gamenet.core import frames
 from gamenet.core.client_session import ClientSession
 from gamenet.core.record import Opener, Sealer, session_keys
@@ -206,10 +207,13 @@ class ClientHost(Host):
 
     # Ends.
 
+    def reason_of_bye(self, reason: DisconnectReason) -> DisconnectReason:
+        return reason
+
     def session_over(self, protocol: ReliableProtocol, reason: DisconnectReason, text: str) -> None:
         if reason is DisconnectReason.SESSION_LOST and not self.ever_joined:
             reason = DisconnectReason.UNREACHABLE
-            text = text or "the server closed the connection before answering"
+            text = "the server closed the connection before answering"
         self._disconnected(reason, text or DISCONNECT_TEXTS[reason])
 
     def unreachable(self, text: str) -> None:
@@ -312,7 +316,8 @@ class GameClientFactory(ClientFactory):
 
     :param sink: a :class:`~gamenet.bridge.Bridge`, or any object with ``offer(event) -> bool``.
     :param user: the name to ask for; "" has the server name a guest.
-    :raises ConfigError: if the config asks for security that this version does not have.
+    :raises ConfigError: if the config asks for security that this version does not have, or
+        *user* cannot be sent.
     """
 
     noisy = False
@@ -333,6 +338,7 @@ class GameClientFactory(ClientFactory):
                 "this version has no TLS yet: say insecure=True (--insecure) to play over plain "
                 "TCP with a server that says so too",
             )
+        check_label("user", user)
         if reactor is None:
             from twisted.internet import reactor
         self.host = ClientHost(sink, config, user, reactor, now, random_bytes)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from gamenet.core import frames
 from gamenet.core.text import checked_chat
 from gamenet.errors import NotJoined, QueueFull
-from gamenet.verbs import UNRELIABLE, data_frame, encoded
+from gamenet.verbs import UNRELIABLE, check_open, data_frame, encoded
 
 if TYPE_CHECKING:
     from gamenet.client import ClientHost
@@ -49,6 +49,15 @@ class ClientVerbs:
             self._gone += 1
         return self._host, self._out, seat
 
+    def _open(self) -> tuple[ClientHost, Outbox, Seat | None]:
+        """As ``_live``, for what is to leave.
+
+        :raises BridgeClosed: once ``stop`` has returned.
+        """
+        live = self._live()
+        check_open(live[1])
+        return live
+
     def send(self, payload: Payload, channel: int = 0) -> None:
         """Send the server a message that arrives, in order.
 
@@ -56,7 +65,7 @@ class ClientVerbs:
         :raises QueueFull: when the server does not keep up; wait for ``Writable``.
         :raises NotJoined: before the first join.
         """
-        host, _, seat = self._live()
+        host, _, seat = self._open()
         self._submit(seat, data_frame(host, payload, channel))
 
     def say(self, text: str) -> None:
@@ -66,7 +75,7 @@ class ClientVerbs:
         :raises QueueFull: as ``send``.
         :raises NotJoined: before the first join.
         """
-        _, _, seat = self._live()
+        _, _, seat = self._open()
         self._submit(seat, frames.encode_say(checked_chat(text)))
 
     def _submit(self, seat: Seat | None, frame: bytes) -> None:
@@ -87,10 +96,10 @@ class ClientVerbs:
         :raises MessageTooLarge: beyond one datagram.
         :raises NotJoined: before the first join.
         """
-        host, out, seat = self._live()
+        host, out, seat = self._open()
         flag, data = encoded(host, payload, UNRELIABLE)
         if seat is not None:
-            out.submit(host.queue_unreliable, flag, data)
+            out.submit_unreliable(host.queue_unreliable, flag, data)
 
     def send_input(self, buttons: int) -> int:
         """Send the buttons held in this tick; they are resent until the server has them.
@@ -104,7 +113,7 @@ class ClientVerbs:
         :raises ValueError: for more bits than that.
         :raises NotJoined: before the first join.
         """
-        host, out, seat = self._live()
+        host, out, seat = self._open()
         if not 0 <= buttons < 1 << host.input_bits:
             raise ValueError(
                 f"buttons must be a number of {host.input_bits} bits, 0 to "

@@ -88,19 +88,24 @@ class CommonConfig:
             "dead_seconds",
             "switch_interval_seconds",
         )
-        if self.window_messages > 65_535:
-            raise ConfigError("window_messages", "at most 65535 fit the protocol")
+        self._at_most(0xFFFF, "fits the protocol", "window_messages")
+        self._at_most(0xFFFF_FFFF, "fits the protocol", "window_bytes")
+        self._at_most(0x7FFF_FFFF, "can be asked of a kernel", "udp_buffer_bytes")
         if self.dead_seconds < 2 * self.ping_seconds:
             raise ConfigError(
                 "dead_seconds", f"must be at least twice ping_seconds ({self.ping_seconds:g})"
             )
-        if len(self.game_name.encode()) > 255:
-            raise ConfigError("game_name", "at most 255 bytes")
+        check_label("game_name", self.game_name)
 
     def _at_least(self, least: int, *names: str) -> None:
         for name in names:
             if getattr(self, name) < least:
                 raise ConfigError(name, f"must be at least {least}, not {getattr(self, name)!r}")
+
+    def _at_most(self, most: int, why: str, *names: str) -> None:
+        for name in names:
+            if getattr(self, name) > most:
+                raise ConfigError(name, f"no more than {most} {why}, not {getattr(self, name)!r}")
 
     def _above_zero(self, *names: str) -> None:
         for name in names:
@@ -111,7 +116,7 @@ class CommonConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerConfig(CommonConfig):
-    """Everything a server can be told. ``docs/`` lists the fields with their reasons."""
+    """Everything a server can be told. Each field says its unit and what it does."""
 
     listen: int | str = DEFAULT_PORT
     """TCP: a port, ``"tcp:7777"``, ``"tcp:7777:interface=192.168.1.5"`` or ``"[::1]:7777"``; port 0
@@ -157,8 +162,8 @@ class ServerConfig(CommonConfig):
         self._above_zero("tick_rate", "slow_seconds", "stop_seconds")
         if self.input_bits > 64:
             raise ConfigError("input_bits", "must be from 1 to 64")
-        if self.max_input_hz > 65_535:
-            raise ConfigError("max_input_hz", "at most 65535 fit the protocol")
+        self._at_most(0xFFFF, "fits the protocol", "max_input_hz")
+        self._at_most(0x7FFF_FFFF, "can be asked of a kernel", "listen_backlog")
         if self.tick_rate > 655:
             raise ConfigError("tick_rate", "at most 655 ticks a second")
         if not 0 <= self.advertised_udp_port <= 65_535:
@@ -229,6 +234,21 @@ def build(kind: type[ConfigT], values: Mapping[str, object]) -> ConfigT:
         if isinstance(given.get(name), list):
             given[name] = tuple(given[name])
     return kind(**given)
+
+
+def check_label(name: str, text: str) -> None:
+    """Refuse what cannot be put on the wire behind a one-byte length.
+
+    :raises ConfigError: naming the field *name*.
+    """
+    if not isinstance(text, str):
+        raise ConfigError(name, f"must be text, not {text!r}")
+    try:
+        size = len(text.encode())
+    except UnicodeEncodeError:
+        raise ConfigError(name, f"{text!r} is not text that can be sent") from None
+    if size > 255:
+        raise ConfigError(name, f"at most 255 bytes, not {size}")
 
 
 def check_types(config: object) -> None:

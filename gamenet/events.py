@@ -105,7 +105,7 @@ class Disconnected:
 
 @dataclass(frozen=True, slots=True)
 class Writable:
-    """A queue that was full has room again: after ``QueueFull``, or a slow player recovering."""
+    """A queue that was full has room again; comes once after ``QueueFull``."""
 
     player: Player
 
@@ -198,7 +198,7 @@ class Tick(msgspec.Struct, eq=False):
     """Ticks given up just before this one because the game could not keep up."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Quality:
     """How the path to one peer is doing. Rates and losses cover about the last ten seconds."""
 
@@ -219,6 +219,9 @@ class Quality:
     """Reliable messages that the peer's game has not taken."""
     queued_bytes: int
 
+
+NO_QUALITY = Quality("tcp", "unknown", *(0.0,) * 5, *(0,) * 6)
+"""Of a player who is gone."""
 
 Event: TypeAlias = (
     Joined

@@ -13,10 +13,9 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, Final
 
 from twisted.internet.defer import Deferred
-from twisted.internet.error import ConnectionDone
 from twisted.logger import Logger
 
-from gamenet.bridge import Bridge
+from gamenet.bridge import LATEST_SECONDS, Bridge
 from gamenet.core import frames
 from gamenet.core.counters import Counters
 from gamenet.core.states import Input, State
@@ -42,6 +41,8 @@ log = Logger()
 BEAT_SECONDS: Final = 0.05
 """Nothing that only time brings about comes later than this: acks, timeouts, resends."""
 MAX_LOGGED: Final = 64
+LOG_SECONDS: Final = 10.0
+"""A stranger's faults fill at most one line of the log in this time."""
 
 
 class Host(ABC):
@@ -88,7 +89,12 @@ class Host(ABC):
         self._alive: set[ReliableProtocol] = set()
         self._ports: list[LowLatencyProtocol] = []
         self._depth = 0
+        self._dropped_unreliable = 0
         self._beating: IDelayedCall | None = None
+        self._look: IDelayedCall | None = None
+        self._armed: IDelayedCall | None = None
+        self._broken_logged = float("-inf")
+        self._broken_unlogged = 0
         self._idle: list[Deferred[None]] = []
 
     # What a side adds.
@@ -107,6 +113,10 @@ class Host(ABC):
     @abstractmethod
     def session_over(self, protocol: ReliableProtocol, reason: DisconnectReason, text: str) -> None:
         """The connection's session, if it had one, is over: forget it and tell the game."""
+
+    @abstractmethod
+    def reason_of_bye(self, reason: DisconnectReason) -> DisconnectReason:
+        """The reason of a peer's BYE as this side may believe it."""
 
     @abstractmethod
     def sessions(self) -> Iterable[Session]:
@@ -144,6 +154,8 @@ class Host(ABC):
                     turn.batch.clear()
                     turn.published += len(batch)
                     sink.publish(batch)
+                    if self._is_owed:
+                        self.ensure_beat()
                 if turn.awaiting:
                     turn.settle(sink.taken)
                 if turn.dirty:
@@ -189,30 +201,70 @@ class Host(ABC):
     def _wake(self, delay: float) -> None:
         """Have the bridge drained after *delay* seconds. From any thread."""
         if delay:
-            self.reactor.callFromThread(self.reactor.callLater, delay, self.drain)
+            self.reactor.callFromThread(self._look_after, delay)
         else:
             self.reactor.callFromThread(self.drain)
+
+    def _look_after(self, delay: float) -> None:
+        """Look at the bridge in *delay* seconds at the latest."""
+        if not self._is_busy:
+            # Nobody is there, and no timer may outlive the last of them.
+            self.drain()
+        elif self._armed is None:
+            self._armed = self.reactor.callLater(delay, self._armed_look)
+
+    def _armed_look(self) -> None:
+        self._armed = None
+        self.drain()
 
     def drain(self) -> None:
         """Carry out what waits at the bridge."""
         bridge = self.sink
         if not isinstance(bridge, Bridge):
             return
-        commands = bridge.drain()
-        if not (commands or bridge.states or bridge.inputs or self.turn.awaiting):
+        commands, unreliable = bridge.drain(), bridge.unreliable
+        if not (commands or unreliable or bridge.states or bridge.inputs or self.turn.awaiting):
             return
         self.begin_turn()
         try:
-            for _ in range(len(commands)):
-                call, args = commands.popleft()
-                self.counters.commands += 1
-                try:
-                    call(*args)
-                except Exception:
-                    log.failure("a defect in gamenet, please report it")
+            # As many as there are now: a game that never stops must not keep us here.
+            for waiting in (commands, unreliable):
+                for _ in range(len(waiting)):
+                    call, args = waiting.popleft()
+                    self.counters.commands += 1
+                    try:
+                        call(*args)
+                    except Exception:
+                        log.failure("a defect in gamenet, please report it")
             self.fetch(bridge)
+            dropped = bridge.dropped_unreliable
+            self.counters.drop_send_unreliable += dropped - self._dropped_unreliable
+            self._dropped_unreliable = dropped
+            self._look_during_pass(bridge)
         finally:
             self.end_turn()
+
+    def _look_during_pass(self, bridge: Bridge) -> None:
+        """Look at the bridge 5 ms into the game's next pass.
+
+        What a long pass leaves there must not wait for its end, and a timer of ours costs the
+        game nothing, where a wake of ours in mid-pass costs both threads a change of hands.
+        """
+        if not self._is_busy:
+            return
+        now = self.now()
+        due = (now if bridge.in_pass else bridge.next_pass) + LATEST_SECONDS
+        if due <= now:
+            return
+        if self._look is None:
+            self._look = self.reactor.callLater(due - now, self._look_now)
+        else:
+            self._look.reset(due - now)
+        bridge.looked_at = due
+
+    def _look_now(self) -> None:
+        self._look = None
+        self.drain()
 
     # Time.
 
@@ -223,10 +275,22 @@ class Host(ABC):
 
     def _beat(self) -> None:
         self._beating = None
-        self.drain()
-        self.run(self._tick_sessions)
-        if self._alive or self._ports:
-            self.ensure_beat()
+        try:
+            self.drain()
+            self.run(self._tick_sessions)
+        finally:
+            if self._is_busy or self._is_owed:
+                self.ensure_beat()
+
+    @property
+    def _is_busy(self) -> bool:
+        """Whether a connection or a UDP port is left."""
+        return bool(self._alive or self._ports)
+
+    @property
+    def _is_owed(self) -> bool:
+        """Whether a sink of the user's said no to an event, which it is offered again."""
+        return isinstance(self.sink, OfferSink) and self.sink.waiting_events > 0
 
     def _tick_sessions(self) -> None:
         if isinstance(self.sink, OfferSink):
@@ -234,7 +298,11 @@ class Host(ABC):
         now = self.time
         # A list, because a session that ends is forgotten while we go through them.
         for session in [session for session in self.sessions() if session.next_tick <= now]:
-            reason = session.tick(now)
+            try:
+                reason = session.tick(now)
+            except Exception:
+                log.failure("a defect in gamenet, please report it")
+                reason = DisconnectReason.INTERNAL
             if reason is not None:
                 connection = self._connections.get(session.cid)
                 if connection is not None:
@@ -314,18 +382,25 @@ class Host(ABC):
         reason, text = frames.decode_bye(data)
         protocol.step(Input.BYE)
         protocol.close_quietly()
-        self.session_over(protocol, reason, clean(text))
+        reason = self.reason_of_bye(reason)
+        self.session_over(protocol, reason, clean(text) or DISCONNECT_TEXTS[reason])
 
     def _broken(self, protocol: ReliableProtocol, error: RemoteProtocolError) -> None:
         """The peer broke the protocol: undecodable input is cut, the rest is told first."""
-        log.info(
-            "connection from {peer} broke the protocol: {error!r}",
-            peer=_host_of(protocol),
-            error=str(error)[:MAX_LOGGED],
-        )
+        self._broken_unlogged += 1
+        if self.time - self._broken_logged >= LOG_SECONDS:
+            log.info(
+                "connection from {peer} broke the protocol: {error!r} ({count} such since the "
+                "last line)",
+                peer=_host_of(protocol),
+                error=str(error)[:MAX_LOGGED],
+                count=self._broken_unlogged,
+            )
+            self._broken_logged = self.time
+            self._broken_unlogged = 0
         if protocol.session is None or isinstance(error, WireError):
             protocol.abort()
-            self.session_over(protocol, error.reason, "")
+            self.session_over(protocol, error.reason, DISCONNECT_TEXTS[error.reason])
         else:
             self.end(protocol, error.reason)
 
@@ -355,7 +430,7 @@ class Host(ABC):
         self._alive.discard(protocol)
         if protocol.state is not State.CLOSED:
             protocol.step(Input.LOST)
-        text = "" if failure.check(ConnectionDone) else failure.getErrorMessage()
+        text = DISCONNECT_TEXTS[DisconnectReason.SESSION_LOST]
         self.session_over(protocol, DisconnectReason.SESSION_LOST, text)
         self._check_idle()
 
@@ -380,9 +455,13 @@ class Host(ABC):
         return done
 
     def _check_idle(self) -> None:
-        if self._alive or self._ports:
+        if self._is_busy:
             return
-        if self._beating is not None:
+        for timer in (self._look, self._armed):
+            if timer is not None:
+                timer.cancel()
+        self._look = self._armed = None
+        if self._beating is not None and not self._is_owed:
             self._beating.cancel()
             self._beating = None
         waiting, self._idle = self._idle, []

@@ -101,7 +101,7 @@ class Door:
             return RefusalReason.INSECURE
         if name is None:
             return RefusalReason.NAME
-        if host.is_banned(address_of(protocol)):
+        if host.is_banned("address", address_of(protocol)):
             return RefusalReason.BANNED
         if host.sink.waiting_events > HIGH_WATER * config.bridge_events:
             return RefusalReason.BUSY
@@ -124,9 +124,18 @@ class Door:
     def _granted(self, login: Login, protocol: ReliableProtocol, name: str) -> None:
         """The credentials are good."""
         if protocol.state is State.AWAITING_LOGIN:
-            self._host.run(self._join, login, protocol, name)
+            self._host.run(self._join_or_refuse, login, protocol, name)
         else:
-            login[2]()
+            log_out(login[2])
+
+    def _join_or_refuse(self, login: Login, protocol: ReliableProtocol, name: str) -> None:
+        """Whatever a portal gave, the player gets an answer."""
+        try:
+            self._join(login, protocol, name)
+        except Exception:
+            log.failure("a join failed")
+            if protocol.state is State.AWAITING_LOGIN:
+                self._host.refuse(protocol, RefusalReason.INTERNAL)
 
     def _join(self, login: Login, protocol: ReliableProtocol, name: str) -> None:
         """Look again, for others may have come in meanwhile; then create the session."""
@@ -136,7 +145,7 @@ class Door:
         name = name or host.registry.guest_name()
         reason = host.closed_because or self._late_objection(name, account)
         if reason is not None:
-            logout()
+            log_out(logout)
             host.refuse(protocol, reason)
             return
         holder = host.registry.holder(name)
@@ -152,7 +161,7 @@ class Door:
     def _late_objection(self, name: str, account: str) -> RefusalReason | None:
         """What speaks against a join now that the identity is known."""
         host = self._host
-        if account and host.is_banned(account):
+        if account and host.is_banned("account", account):
             return RefusalReason.BANNED
         holder = host.registry.holder(name)
         replacing = (
@@ -235,6 +244,14 @@ def address_of(protocol: ReliableProtocol) -> str:
         return str(unmapped(host))
     except ValueError:
         return ""
+
+
+def log_out(logout: Callable[[], None]) -> None:
+    """Tell a portal that its player is gone; what goes wrong there harms nobody here."""
+    try:
+        logout()
+    except Exception:
+        log.failure("the portal's logout failed")
 
 
 def _nothing() -> None:

@@ -104,21 +104,26 @@ class GameLoop(ABC):
         return self._run(bridge, ticker, wait)
 
     def _run(self, bridge: Bridge, ticker: Ticker, wait: bool) -> Iterator[Tick]:
+        now = monotonic()
         while not self._ended:
             if wait:
                 bridge.sleep_until(ticker.deadline)
-            elif bridge.closed and not bridge.waiting_events and not self._held:
+                now = monotonic()
+            elif bridge.is_spent and not self._held:
+                self._ended = True
                 return
             # Read before the events are taken: whatever closed the bridge was published first.
             closing = bridge.closed
-            due = ticker.due(monotonic())
+            due = ticker.due(now)
             if due is None:
                 if not closing:
                     return
                 # The last step comes at once, with whatever is left.
-                due = ticker.force(monotonic())
+                due = ticker.force()
             events = self._collect(bridge)
-            self._in_tick = True
+            # A client's end is one of the events just taken.
+            self._ended = closing or bridge.is_spent
+            self._in_tick = bridge.in_pass = True
             try:
                 yield Tick(
                     due.number,
@@ -129,10 +134,9 @@ class GameLoop(ABC):
                     due.skipped,
                 )
             finally:
-                self._in_tick = False
+                self._in_tick = bridge.in_pass = False
+                bridge.next_pass = ticker.deadline
                 bridge.end_pass()
-            if closing:
-                self._ended = True
 
     def events(self, timeout: float = 0.0) -> list[Event]:
         """What has arrived since the last call, in order; waits at most *timeout* seconds for it.

@@ -49,6 +49,7 @@ class LowLatencyProtocol(DatagramProtocol):
         self._newcomers = host.newcomers
         self._now = 0.0
         self._in_turn = False
+        self._defect_logged = False
         self._sendto: Callable[[bytes, Address], int] | None = None
 
     def startProtocol(self) -> None:
@@ -79,6 +80,13 @@ class LowLatencyProtocol(DatagramProtocol):
     def receive_failed(self, error: OSError) -> None:
         """The kernel reported an error on the socket: an ICMP message or a lack of memory."""
         self._counters.receive_errors += 1
+
+    def defect(self) -> None:
+        """A datagram met a defect of ours: logged once, for whoever sent it can send more."""
+        self._counters.receive_errors += 1
+        if not self._defect_logged:
+            self._defect_logged = True
+            log.failure("a defect in gamenet, please report it")
 
     def datagramReceived(self, data: bytes, addr: Address) -> None:
         """A datagram came. Never raises, whatever it holds.

@@ -91,6 +91,9 @@ class BudgetedPort(udp.Port):
                     protocol.receive_failed(error)
                     return
                 received(data, address)
+        except Exception:
+            # Twisted would close the port for everybody.
+            protocol.defect()
         finally:
             protocol.end_turn()
 

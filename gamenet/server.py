@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import secrets
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from twisted.internet.protocol import ServerFactory
-from twisted.logger import Logger
 
 from gamenet import ports
 from gamenet.addresses import join_address
+from gamenet.bridge import Bridge
 from gamenet.core import frames
 from gamenet.core.registry import Registry
 from gamenet.core.server_session import ServerSession
@@ -21,7 +21,7 @@ from gamenet.core.states import Input, State
 from gamenet.errors import ConfigError, DisconnectReason, RefusalReason
 from gamenet.events import Event, Joined, Left, Quality
 from gamenet.host import Host, quality_of
-from gamenet.joining import Door, address_of
+from gamenet.joining import Door, address_of, log_out
 from gamenet.low_latency import LowLatencyProtocol
 from gamenet.reliable import ReliableProtocol
 from gamenet.server_verbs import ServerVerbs
@@ -33,15 +33,21 @@ if TYPE_CHECKING:
     from twisted.cred.portal import Portal
     from twisted.internet.interfaces import IAddress, IListeningPort
 
-    from gamenet.bridge import Bridge
     from gamenet.config import ServerConfig
     from gamenet.core.seat import Seat
     from gamenet.core.session import Session
     from gamenet.sinks import Sink
 
-log = Logger()
-HIGH_WATER = 0.75
-"""Share of the bridge's capacity over which newcomers are told to come back."""
+
+CLIENT_REASONS: Final = frozenset(
+    {
+        DisconnectReason.QUIT,
+        DisconnectReason.TIMEOUT,
+        DisconnectReason.BAD_DATA,
+        DisconnectReason.INTERNAL,
+    }
+)
+"""What a client may give as the reason of its BYE."""
 
 
 class ServerHost(Host):
@@ -73,7 +79,7 @@ class ServerHost(Host):
         self._door = Door(self, portal)
         self._unjoined: set[ReliableProtocol] = set()
         self._logouts: dict[int, Callable[[], None]] = {}
-        self._bans: dict[str, float] = {}
+        self._bans: dict[tuple[str, str], float] = {}
         self.closed_because: RefusalReason | None = None
         """Why nobody may join any more."""
 
@@ -108,8 +114,8 @@ class ServerHost(Host):
     def refuse(self, protocol: ReliableProtocol, reason: RefusalReason) -> None:
         """Answer a join with no."""
         self.refusals[reason] += 1
+        # Counted as unjoined until it is closed: a socket is a socket, refused or not.
         retry = 1 if reason is RefusalReason.BUSY else 0
-        self._unjoined.discard(protocol)
         protocol.finish(frames.encode_refuse(reason, retry), Input.REFUSE)
 
     def welcome(
@@ -149,7 +155,7 @@ class ServerHost(Host):
         self.datagram_routes[session.cid] = self.newcomers.pop(session.cid)
         peer = protocol.peer
         address = join_address(str(getattr(peer, "host", "")), int(getattr(peer, "port", 0)))
-        self.turn.emit(Joined(session.player, address, secure=False))
+        self._tell(Joined(session.player, address, secure=False))
 
     def control_came(self, session: Session, port: LowLatencyProtocol) -> None:
         protocol = self.connection_of(session)
@@ -157,7 +163,19 @@ class ServerHost(Host):
             self._confirm(protocol)
         super().control_came(session, port)
 
+    def _tell(self, event: Event) -> None:
+        """Emit what changes who is here; our own verbs know it at once beside a bridge."""
+        self.turn.emit(event)
+        if isinstance(self.sink, Bridge):
+            self.verbs.observe(event)
+
     # Ends.
+
+    def reason_of_bye(self, reason: DisconnectReason) -> DisconnectReason:
+        if reason in CLIENT_REASONS:
+            return reason
+        # Who is kicked, or that the game failed, is not for a client to say.
+        return DisconnectReason.QUIT if reason.orderly else DisconnectReason.SESSION_LOST
 
     def session_over(self, protocol: ReliableProtocol, reason: DisconnectReason, text: str) -> None:
         self._unjoined.discard(protocol)
@@ -172,10 +190,10 @@ class ServerHost(Host):
         self.forget_session(session)
         if self.seats.pop(player.id, None) is not None:
             self.counters.leaves += 1
-            self.turn.emit(Left(player, reason, text, *session.unacknowledged()))
+            self._tell(Left(player, reason, text, *session.unacknowledged()))
         logout = self._logouts.pop(player.id, None)
         if logout is not None:
-            logout()
+            log_out(logout)
 
     def _end_session(
         self, session: Session | None, reason: DisconnectReason, text: str = ""
@@ -188,15 +206,9 @@ class ServerHost(Host):
         """Let nobody join any more."""
         self.closed_because = reason
 
-    def is_banned(self, key: str) -> bool:
+    def is_banned(self, kind: Literal["account", "address"], value: str) -> bool:
         """Whether an account or address is to stay out."""
-        until = self._bans.get(key)
-        if until is None:
-            return False
-        if self.time >= until:
-            del self._bans[key]
-            return False
-        return True
+        return self.time < self._bans.get((kind, value), 0.0)
 
     # What verbs do here.
 
@@ -248,10 +260,11 @@ class ServerHost(Host):
             return
         protocol = self.connection_of(session)
         if ban_seconds > 0 and protocol is not None:
-            until = self.time + ban_seconds
-            for key in (session.player.account, address_of(protocol)):
-                if key:
-                    self._bans[key] = until
+            self._bans = {key: until for key, until in self._bans.items() if until > self.time}
+            bans = {key: until for key, until in self._bans.items() if until > self.time}
+            who = (("account", session.player.account), ("address", address_of(protocol)))
+            bans.update((key, self.time + ban_seconds) for key in who if key[1])
+            self._bans = bans
         self._end_session(session, reason, text)
 
     def cut_slow(self, player_id: int) -> None:

@@ -9,10 +9,10 @@ import threading
 from typing import TYPE_CHECKING, Final
 
 from gamenet.core import frames
-from gamenet.core.text import checked_chat
+from gamenet.core.text import checked_chat, name_key
 from gamenet.errors import DisconnectReason, LocalProtocolError, QueueFull, UnknownPlayer
-from gamenet.events import SERVER, Event, Input, Joined, Left, Player, Quality
-from gamenet.verbs import STATE, UNRELIABLE, data_frame, encoded
+from gamenet.events import NO_QUALITY, SERVER, Event, Input, Joined, Left, Player, Quality
+from gamenet.verbs import STATE, UNRELIABLE, check_open, data_frame, encoded
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -48,6 +48,15 @@ class ServerVerbs:
             raise LocalProtocolError("the server is not running; start() it, or use a with block")
         return self._host, self._out
 
+    def _open(self) -> tuple[ServerHost, Outbox]:
+        """As ``_live``, for what is to leave.
+
+        :raises BridgeClosed: once ``stop`` has returned.
+        """
+        host, out = self._live()
+        check_open(out)
+        return host, out
+
     # Who is here.
 
     def observe(self, event: Event) -> None:
@@ -81,15 +90,15 @@ class ServerVerbs:
         """The player of that id, or of that name without regard to case."""
         if isinstance(name_or_id, int):
             return self._players.get(name_or_id)
-        key = name_or_id.casefold()
-        return next((player for player in self._snapshot if player.name.casefold() == key), None)
+        key = name_key(name_or_id)
+        return next((player for player in self._snapshot if name_key(player.name) == key), None)
 
     def _seat(self, player: Player) -> Seat | None:
         """The seat of a player who is in; None for one who has left.
 
         :raises UnknownPlayer: for anything that this server never issued.
         """
-        host, _ = self._live()
+        host, _ = self._open()
         if getattr(player, "home", None) is not host.home:
             raise UnknownPlayer(f"{player!r} is not a player of this server")
         seat = host.seats.get(player.id)
@@ -125,14 +134,14 @@ class ServerVerbs:
 
         :raises MessageTooLarge: beyond 64 KiB, or one datagram when not *reliable*.
         """
-        host, out = self._live()
+        host, out = self._open()
         if reliable:
             frame = data_frame(host, payload, channel)
             self._submit(self._audience(to, exclude), frame)
         else:
             flag, data = encoded(host, payload, UNRELIABLE)
             ids = tuple(seat.player.id for seat in self._audience(to, exclude))
-            out.submit(host.queue_unreliable, ids, flag, data)
+            out.submit_unreliable(host.queue_unreliable, ids, flag, data)
 
     def _audience(
         self, to: Iterable[Player] | None, exclude: Collection[Player] = ()
@@ -164,6 +173,8 @@ class ServerVerbs:
                     seat.cut = True
                     out.submit(host.cut_slow, seat.player.id)
                     continue
+                if not seat.has_room(size):
+                    seat.wants_room = True
                 seat.submit(size)
                 ids.append(seat.player.id)
         if ids:
@@ -180,7 +191,7 @@ class ServerVerbs:
         :param author: the player it is from; None for the server itself.
         :raises ValueError: if nothing readable is left of it, or beyond 500 characters.
         """
-        self._live()
+        self._open()
         line = checked_chat(text)
         writer = author or SERVER
         private = isinstance(to, Player)
@@ -221,7 +232,7 @@ class ServerVerbs:
         flag, data = encoded(host, payload, UNRELIABLE)
         seat = self._seat(player)
         if seat is not None:
-            out.submit(host.queue_unreliable, (player.id,), flag, data)
+            out.submit_unreliable(host.queue_unreliable, (player.id,), flag, data)
 
     # The rest.
 
@@ -235,16 +246,13 @@ class ServerVerbs:
             out.submit(host.kick, player.id, DisconnectReason.KICKED, text, ban_seconds)
 
     def quality(self, player: Player) -> Quality:
-        """How the path to a player is doing.
+        """How the path to a player is doing; all zeros and "unknown" for one who just left.
 
-        :raises UnknownPlayer: for an object that this server never issued, or one that is gone.
+        :raises UnknownPlayer: for an object that this server never issued.
         """
         host, _ = self._live()
         self._seat(player)
-        found = host.quality(player.id)
-        if found is None:
-            raise UnknownPlayer(f"{player.name} has left")
-        return found
+        return host.quality(player.id) or NO_QUALITY
 
     def time(self) -> float:
         """The server's game clock in seconds; states carry it."""

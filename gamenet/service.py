@@ -23,9 +23,10 @@ from twisted.logger import Logger
 
 from gamenet.addresses import Place, join_address, parse_listen
 from gamenet.bridge import Bridge
-from gamenet.errors import DisconnectReason, ListenFailed
+from gamenet.errors import ConfigError, DisconnectReason, ListenFailed
 from gamenet.game import AnyGame, GameThread
 from gamenet.server import GameServerFactory
+from gamenet.threads import note_use
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -74,6 +75,12 @@ class GameServerService(Service):
             from twisted.internet import reactor
         self.config = config
         self.bridge: Bridge | None = sink if isinstance(sink, Bridge) else None
+        if config.duplicate == "takeover" and portal is None and "anonymous" in config.auth:
+            raise ConfigError(
+                "duplicate",
+                "a takeover needs credentials that vouch for a name, such as auth memory:ada,bob "
+                "(--auth memory:ada,bob); guests have none",
+            )
         if sink is None:
             self.bridge = sink = Bridge(config)
         self.factory = GameServerFactory(
@@ -103,6 +110,8 @@ class GameServerService(Service):
         if game is not None:
             assert self.facade is not None, "a game needs the bridge, so give no other sink"
             self._thread = GameThread(game, self.facade, self._thread_ended)
+            if facade is None:
+                self.facade.serve_through(self)
 
     @property
     def host(self) -> ServerHost:
@@ -135,6 +144,9 @@ class GameServerService(Service):
         if not self._tcp:
             self._listen()
         Service.startService(self)
+        note_use()
+        if self.facade is not None:
+            self.facade.opened_at(self.address)
         if self.config.insecure:
             log.warn(
                 "INSECURE: plain TCP. Whoever is on the path can read, change and take over "
@@ -253,11 +265,17 @@ class GameServerService(Service):
         self.game_failed = not well
         if not well:
             self.host.refuse_newcomers()
+            self.host.drain()
             self.host.end_all(DisconnectReason.GAME_ERROR)
         if done is not None:
             done.callback(None)
-        if not self._stopping:
+        if not self._stopping or not well:
             self.on_game_end(well)
+
+    def game_stops(self) -> None:
+        """The game asked for the end, from its own thread."""
+        if not self._stopping:
+            self.on_game_end(True)
 
     def _game_ended(self, well: bool) -> None:
         self.stopService()

@@ -10,6 +10,7 @@ that runs already (a daemon, a test runner) no thread is started.
 from __future__ import annotations
 
 import os
+import sys
 import threading
 import time
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
 log = Logger()
 T = TypeVar("T")
 _LOCK = threading.Lock()
-_OWNER: int | None = None
-"""The process that started the thread; a forked child has a copy of it that does not run."""
 _THREAD: threading.Thread | None = None
 
 OWN_THREAD = (
@@ -33,11 +32,39 @@ OWN_THREAD = (
     "GameServerFactory and GameClientFactory here, or run the game on another thread "
     "(twisted.internet.threads.deferToThread)."
 )
+STOPPED = (
+    "the reactor of this process has been stopped, and Twisted cannot start it a second time; "
+    "start gamenet before, or in another process."
+)
 FORKED = (
     "this process was forked from one in which gamenet was running, and its network thread did "
     "not survive that. Start processes by multiprocessing's 'spawn' method instead: "
     "multiprocessing.set_start_method('spawn')."
 )
+
+
+_IN_USE = False
+"""True once this process has opened ports, or the reactor's thread."""
+_IN_CHILD = False
+"""True in a process that was forked from one that had: what it has is a copy that does not run."""
+
+
+def note_use() -> None:
+    """From here on a forked child cannot use gamenet.
+
+    Not to be called before a daemon has put itself in the background, which is a fork as well.
+    """
+    global _IN_USE
+    _IN_USE = True
+
+
+def _note_fork() -> None:
+    global _IN_CHILD
+    _IN_CHILD = _IN_CHILD or _IN_USE
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_note_fork)
 
 
 def check_may_block() -> None:
@@ -48,7 +75,7 @@ def check_may_block() -> None:
     from twisted.internet import reactor
     from twisted.python import threadable
 
-    if _OWNER is not None and os.getpid() != _OWNER:
+    if _IN_CHILD:
         raise LocalProtocolError(FORKED)
     if getattr(reactor, "running", False) and threadable.isInIOThread():
         raise LocalProtocolError(OWN_THREAD)
@@ -59,29 +86,48 @@ def ensure_reactor(*, monotonic: bool = True) -> Any:
 
     :param monotonic: give it a clock that cannot jump, if it is ours to start.
     """
-    global _OWNER, _THREAD
+    global _THREAD
     from twisted.internet import reactor
 
     running: Any = reactor
     with _LOCK:
-        if _OWNER is None:
-            _OWNER = os.getpid()
+        note_use()
         if running.running or _THREAD is not None:
             return running
+        if _is_held_by_tests():
+            raise LocalProtocolError(OWN_THREAD)
         if monotonic:
             use_monotonic_clock(running)
         _log_to_stdlib()
         started = threading.Event()
         running.callWhenRunning(started.set)
-        _THREAD = threading.Thread(
-            target=running.run,
-            kwargs={"installSignalHandlers": False},
-            name="gamenet-reactor",
-            daemon=True,
+        thread = threading.Thread(
+            target=_run, args=(running, started), name="gamenet-reactor", daemon=True
         )
-        _THREAD.start()
+        thread.start()
         started.wait()
+        if not running.running:
+            raise LocalProtocolError(STOPPED)
+        _THREAD = thread
     return running
+
+
+def _run(reactor: Any, started: threading.Event) -> None:
+    """The life of the reactor's thread."""
+    from twisted.internet.error import ReactorNotRestartable
+
+    try:
+        reactor.run(installSignalHandlers=False)
+    except ReactorNotRestartable:
+        pass
+    finally:
+        started.set()
+
+
+def _is_held_by_tests() -> bool:
+    """True where pytest-twisted will run the reactor itself, and just has not begun."""
+    instances = getattr(sys.modules.get("pytest_twisted"), "_instances", None)
+    return getattr(instances, "gr_twisted", None) is not None
 
 
 def use_monotonic_clock(reactor: Any) -> None:

@@ -56,7 +56,7 @@ class Ticker:
         """When the next step is due, in monotonic seconds."""
         return self._origin + (self.number + 1) * self.dt
 
-    def force(self, now: float) -> Due:
+    def force(self) -> Due:
         """The next step, now, ahead of its time: the last one of a run."""
         self._step()
         return Due(self.number, 0.0, 0)

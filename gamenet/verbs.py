@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from gamenet.core import frames
 from gamenet.core.wire import IS_MESSAGE, MAX_STATE_BYTES, MAX_UNRELIABLE_BYTES
-from gamenet.errors import LocalProtocolError, MessageTooLarge
+from gamenet.errors import BridgeClosed, LocalProtocolError, MessageTooLarge
 from gamenet.messages import Message, Payload
 
 if TYPE_CHECKING:
@@ -42,8 +42,14 @@ STATE: Final = Channel(
 class Outbox(Protocol):
     """The way from a verb to the reactor thread."""
 
+    finished: bool
+    """Stopped for good: a verb is a mistake now."""
+
     def submit(self, call: Callable[..., None], *args: Any) -> None:
         """Have *call* called there."""
+
+    def submit_unreliable(self, call: Callable[..., None], *args: Any) -> None:
+        """Have *call* called there, unless too many wait."""
 
     def put_state(self, player_id: int, fields: tuple[Any, ...]) -> None:
         """Make this a player's newest state."""
@@ -58,12 +64,16 @@ class Outbox(Protocol):
 class DirectOutbox:
     """The way of verbs that are used on the reactor thread: at once, flushed with the turn."""
 
+    finished = False
+
     def __init__(self, host: Host) -> None:
         self._host: Any = host
 
     def submit(self, call: Callable[..., None], *args: Any) -> None:
         """Call *call* in this turn."""
         self._host.run(call, *args)
+
+    submit_unreliable = submit
 
     def put_state(self, player_id: int, fields: tuple[Any, ...]) -> None:
         """Hand over a player's newest state."""
@@ -76,6 +86,15 @@ class DirectOutbox:
     def replace_input(self, number: int, buttons: int) -> bool:
         """Inputs leave with the turn they are made in, so there is none to replace."""
         return False
+
+
+def check_open(out: Outbox) -> None:
+    """Refuse to say anything once ``stop`` has returned.
+
+    :raises BridgeClosed: then.
+    """
+    if out.finished:
+        raise BridgeClosed("this server or client is stopped; start it again")
 
 
 def encoded(host: Host, payload: Payload, channel: Channel) -> tuple[int, bytes]:

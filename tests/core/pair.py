@@ -22,6 +22,7 @@ from gamenet.core.server_session import ServerSession
 from gamenet.core.session import Limits, Setup
 from gamenet.core.turn import Turn
 from gamenet.core.wire import (
+    ACKS,
     HEADER,
     IS_MESSAGE,
     MAX_DATAGRAM_BYTES,
@@ -29,10 +30,11 @@ from gamenet.core.wire import (
     PREFIX,
     PREFIX_MASK,
     DatagramKind,
+    pack_messages,
 )
 from gamenet.errors import DisconnectReason, RemoteProtocolError
 from gamenet.events import SERVER, Event, Player, State
-from gamenet.messages import Codec
+from gamenet.messages import Codec, Message, Unit
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,6 +49,15 @@ CLIENT_ADDRESS: Address = ("198.51.100.7", 40_000)
 STRANGER: Address = ("203.0.113.66", 666)
 ADA = Player(7, "ada", "")
 EventT = TypeVar("EventT", bound=Event)
+
+
+class Move(Message):
+    """A typed message."""
+
+    dx: Unit
+
+
+MOVES = Codec([Move])
 
 
 @dataclass
@@ -371,6 +382,17 @@ class Pair:
     def sealed(self, side: Side, kind: int, body: bytes) -> bytes:
         """A datagram that *side* could have sent, whatever it holds."""
         return side.session.sealer.seal(kind, body)
+
+    def body(self, side: Side, *messages: tuple[int, bytes]) -> bytes:
+        """A DATA body of *side* with these messages and true acks."""
+        acks = ACKS.pack(*side.session.window.acks())
+        return acks + (pack_messages(list(messages)) or [b""])[0]
+
+    def deliver(self, sender: Side, *messages: tuple[int, bytes]) -> None:
+        """Hand the other side a DATA datagram with these messages, at once."""
+        data = self.sealed(sender, DatagramKind.DATA, self.body(sender, *messages))
+        source = CLIENT_ADDRESS if sender is self.client else SERVER_ADDRESS
+        self.inject(self.other(sender), data, source)
 
     def inject(self, receiver: Side, data: bytes, address: Address = STRANGER) -> None:
         """A datagram out of nowhere."""

@@ -23,15 +23,7 @@ from gamenet.core.quality import ACK_SPAN, MAX_OUTSTANDING
 from gamenet.core.window import WIDTH
 from gamenet.core.wire import HEADER, DatagramKind
 from gamenet.events import Chat, Input, PathChanged, Received, Unreliable
-from tests.core.pair import (
-    CID,
-    CLIENT_ADDRESS,
-    PERFECT,
-    SERVER_ADDRESS,
-    STRANGER,
-    Conditions,
-    Pair,
-)
+from tests.core.pair import CID, CLIENT_ADDRESS, PERFECT, SERVER_ADDRESS, STRANGER, Conditions, Pair
 
 if TYPE_CHECKING:
     from gamenet.events import Event

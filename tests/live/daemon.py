@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -76,6 +77,8 @@ class Daemon:
             stdout=subprocess.PIPE,
             stderr=self._err,
             text=True,
+            # Whoever runs the tests in the background may have them ignore it.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
         )  # fmt: skip
         assert self._process.stdout is not None
         self._out = self._process.stdout

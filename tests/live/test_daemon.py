@@ -54,6 +54,28 @@ def stillborn(server):
 def deaf(server):
     main(server)
     threading.Event().wait()
+
+def homing(server):
+    for tick in server.ticks():
+        print("at", server.address, server.port, server.udp_port, flush=True)
+        server.stop()
+
+class Spoiler(gamenet.Game):
+    def on_stop(self):
+        raise RuntimeError("the disk is full")
+
+def forking(server):
+    import os
+    child = os.fork()
+    if child == 0:
+        other = gamenet.GameServer(0, insecure=True)
+        for use in (lambda: next(server.ticks()), other.start):
+            try:
+                use()
+            except gamenet.LocalProtocolError as error:
+                os.write(1, f"refused: {'spawn' in str(error)}\\n".encode())
+        os._exit(0)
+    os.waitpid(child, 0)
 """
 
 
@@ -164,6 +186,33 @@ def test_aGameThatReturnsEndsTheProcessWell(folder: Path) -> None:
         ended = daemon.wait()
     assert ended.status == 0
     assert is_clean(ended), ended
+
+
+def test_aGameKnowsItsAddressAndMayEndTheProcess(folder: Path) -> None:
+    with Daemon(folder, "--game", "live_game:homing") as daemon:
+        port = daemon.address.rpartition(":")[2]
+        ended = daemon.wait()
+    assert f"at 127.0.0.1:{port} {port} {port}" in ended.out
+    assert ended.status == 0
+    assert "Traceback" not in ended.out
+
+
+def test_aGameThatFailsWhileStoppingIsAFailureToo(folder: Path) -> None:
+    with Daemon(folder, "--game", "live_game:Spoiler") as daemon:
+        with RawClient(daemon.address, "ada") as ada:
+            ada.join()
+            daemon.signal(signal.SIGTERM)
+            assert ada.expect_bye() is DisconnectReason.STOPPED
+        ended = daemon.wait()
+    assert ended.out.count("RuntimeError: the disk is full") == 1
+    assert ended.status != 0
+
+
+def test_aForkedChildIsRefusedAtOnce(folder: Path) -> None:
+    with Daemon(folder, "--game", "live_game:forking") as daemon:
+        ended = daemon.wait()
+    assert ended.out.count("refused: True") == 2
+    assert ended.status == 0
 
 
 def test_checkConfigPrintsTheSettingsInForce(folder: Path) -> None:
