@@ -1,0 +1,353 @@
+"""
+The UDP port: no flood holds it, no error kills it, and it is never connected.
+
+The sockets are real ones on the loopback interface; the reactor is not, so each turn is taken by
+hand.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet.interfaces import IReactorFDSet
+from twisted.logger import LogLevel, capturedLogs
+from twisted.trial.unittest import SynchronousTestCase
+from zope.interface import implementer
+
+from gamenet import ports
+from gamenet.client import GameClientFactory
+from gamenet.config import ClientConfig, ServerConfig
+from gamenet.core.wire import MAX_DATAGRAM_BYTES
+from gamenet.server import GameServerFactory
+from tests.fakes import Machine, Network
+from tests.world import Recorder
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+RECEIVE_ERRORS = [
+    *("EMSGSIZE", "EHOSTUNREACH", "ENOBUFS", "ENOMEM", "EPERM"),
+    *("ECONNREFUSED", "EAGAIN", "EINTR", "ENETUNREACH", "EACCES"),
+]
+QUIET_ERRORS = {"EAGAIN", "EINTR"}
+"""Those that only say that nothing is there to read."""
+LOOPBACK = "127.0.0.1"
+
+
+@implementer(IReactorFDSet)
+class SocketReactor(Machine):
+    """Keeps what wants to read, and reads when told to."""
+
+    def __init__(self) -> None:
+        super().__init__(Network(), LOOPBACK)
+        self.readers: set[Any] = set()
+
+    def addReader(self, reader: Any) -> None:
+        self.readers.add(reader)
+
+    def removeReader(self, reader: Any) -> None:
+        self.readers.discard(reader)
+
+    def addWriter(self, writer: Any) -> None:
+        raise AssertionError("a UDP port has nothing to wait for before it writes")
+
+    removeWriter = removeReader
+
+    def removeAll(self) -> list[Any]:
+        return []
+
+    def getReaders(self) -> list[Any]:
+        return list(self.readers)
+
+    def getWriters(self) -> list[Any]:
+        return []
+
+
+class TappedSocket:
+    """A real socket, of which every option is noted and any call can be made to fail."""
+
+    def __init__(self, real: socket.socket) -> None:
+        self.real = real
+        self.options: list[tuple[int, int, int]] = []
+        self.receive_error: OSError | None = None
+        self.send_error: OSError | None = None
+        self.option_error: OSError | None = None
+
+    def setsockopt(self, level: int, option: int, value: int) -> None:
+        self.options.append((level, option, value))
+        if self.option_error is not None:
+            raise self.option_error
+        self.real.setsockopt(level, option, value)
+
+    def recvfrom(self, size: int) -> tuple[bytes, Any]:
+        if self.receive_error is not None:
+            raise self.receive_error
+        return self.real.recvfrom(size)
+
+    def sendto(self, data: bytes, address: Any) -> int:
+        if self.send_error is not None:
+            raise self.send_error
+        return self.real.sendto(data, address)
+
+    def connect(self, address: Any) -> None:
+        raise AssertionError("a connected UDP port dies of the first ICMP message")
+
+    connect_ex = connect
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.real, name)
+
+
+class PortCase(SynchronousTestCase):
+    """A server's port on a real socket."""
+
+    def setUp(self) -> None:
+        self.reactor = SocketReactor()
+        self.network = self.reactor.network
+        self.tapped: list[TappedSocket] = []
+        self.option_error: OSError | None = None
+        original: Callable[[Any], socket.socket] = ports.udp.Port.createInternetSocket
+
+        def create(port: Any) -> Any:
+            self.tapped.append(TappedSocket(original(port)))
+            self.tapped[-1].option_error = self.option_error
+            return self.tapped[-1]
+
+        self.patch(ports.udp.Port, "createInternetSocket", create)
+        self.peer = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.addCleanup(self.peer.close)
+        self.peer.bind((LOOPBACK, 0))
+
+    def open(self, interface: str = LOOPBACK, **fields: Any) -> Any:
+        factory = GameServerFactory(
+            Recorder(),
+            ServerConfig(insecure=True, **fields),
+            reactor=self.reactor,
+            now=self.reactor.seconds,
+        )
+        port: Any = factory.listen_udp(0, interface)
+        self.host = factory.host
+
+        def close() -> None:
+            port.stopListening()
+            self.network.run(1.0)
+
+        self.addCleanup(close)
+        return port
+
+    def send(self, port: Any, *data: bytes) -> None:
+        for each in data:
+            self.peer.sendto(each, (LOOPBACK, port.getHost().port))
+
+
+class BudgetTests(PortCase):
+    """A turn has an end, whatever comes."""
+
+    def test_at_most_64_datagrams_are_read_in_a_turn(self) -> None:
+        port = self.open()
+        self.send(port, *[b"x" * 30] * 100)
+        port.doRead()
+        self.assertEqual(self.host.counters.datagrams_in, 64)
+        port.doRead()
+        self.assertEqual(self.host.counters.datagrams_in, 100)
+        port.doRead()
+        self.assertEqual(self.host.counters.datagrams_in, 100)
+
+    def test_empty_datagrams_count(self) -> None:
+        port = self.open()
+        self.send(port, *[b""] * 100)
+        port.doRead()
+        self.assertEqual(self.host.counters.datagrams_in, 64)
+        self.assertEqual(self.host.counters.drop_datagram_short, 64)
+
+    def test_the_budget_is_the_configured_one(self) -> None:
+        port = self.open(datagrams_per_turn=3)
+        self.send(port, *[b"x"] * 10)
+        port.doRead()
+        self.assertEqual(self.host.counters.datagrams_in, 3)
+
+    def test_a_turn_of_many_datagrams_looks_at_the_clock_once_and_flushes_once(self) -> None:
+        port = self.open()
+        turns = []
+        end_turn = self.host.end_turn
+        self.patch(self.host, "end_turn", lambda: (turns.append(1), end_turn()))
+        self.send(port, *[b"x"] * 20)
+        port.doRead()
+        self.assertEqual(len(turns), 1)
+
+    def test_a_datagram_longer_than_allowed_is_counted_as_long(self) -> None:
+        port = self.open()
+        self.send(port, bytes(MAX_DATAGRAM_BYTES + 1), bytes(9_000))
+        port.doRead()
+        self.assertEqual(self.host.counters.drop_datagram_long, 2)
+        self.send(port, bytes(MAX_DATAGRAM_BYTES))
+        port.doRead()
+        self.assertEqual(self.host.counters.drop_datagram_long, 2)
+        self.assertEqual(self.host.counters.drop_datagram_not_ours, 1)
+
+
+class ErrorTests(PortCase):
+    """No errno kills the port or stops the timers."""
+
+    def test_no_errno_of_reading_kills_the_port(self) -> None:
+        port = self.open()
+        (tapped,) = self.tapped
+        for name in RECEIVE_ERRORS:
+            number = getattr(errno, name)
+            errors, read = self.host.counters.receive_errors, self.host.counters.datagrams_in
+            tapped.receive_error = OSError(number, name)
+            port.doRead()
+            self.assertEqual(
+                self.host.counters.receive_errors - errors, name not in QUIET_ERRORS, name
+            )
+            tapped.receive_error = None
+            self.assertEqual(self.reactor.readers, {port}, name)
+            self.send(port, b"after the error")
+            port.doRead()
+            self.assertEqual(self.host.counters.datagrams_in - read, 1, name)
+            # One timer beats, and goes on beating.
+            self.assertEqual(len(self.network.timers), 1, name)
+            self.network.run(1.0)
+            self.assertEqual(len(self.network.timers), 1, name)
+
+    def test_no_errno_of_writing_kills_the_port(self) -> None:
+        port = self.open()
+        (tapped,) = self.tapped
+        for name in RECEIVE_ERRORS:
+            number = getattr(errno, name)
+            lost, sent = self.host.counters.drop_send_error, self.host.counters.datagrams_out
+            tapped.send_error = OSError(number, name)
+            port.protocol.send(b"lost", self.peer.getsockname())
+            self.assertEqual(self.host.counters.drop_send_error - lost, 1, name)
+            self.assertEqual(self.host.counters.datagrams_out - sent, 0, name)
+            tapped.send_error = None
+            port.protocol.send(name.encode(), self.peer.getsockname())
+            self.assertEqual(self.peer.recv(100), name.encode())
+            self.assertEqual(self.reactor.readers, {port}, name)
+
+    def test_a_peer_that_is_not_there_kills_nothing(self) -> None:
+        port = self.open()
+        gone = self.peer.getsockname()
+        self.peer.close()
+        for _ in range(3):
+            port.protocol.send(b"anybody?", gone)
+            port.doRead()
+        self.assertEqual(self.reactor.readers, {port})
+
+    def test_a_defect_of_ours_is_logged_once_and_leaves_the_port_open(self) -> None:
+        port = self.open()
+
+        def breaks(data: bytes, addr: object) -> None:
+            raise ZeroDivisionError
+
+        self.patch(port.protocol, "datagramReceived", breaks)
+        for _ in range(3):
+            self.peer.sendto(b"?", port.socket.getsockname())
+            port.doRead()
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+        self.assertEqual(port.protocol._counters.receive_errors, 3)
+        self.assertIn(port, self.reactor.readers)
+
+    def test_sending_after_the_close_is_counted(self) -> None:
+        port = self.open()
+        protocol = port.protocol
+        port.stopListening()
+        self.network.run(0.1)
+        protocol.send(b"late", self.peer.getsockname())
+        self.assertEqual(self.host.counters.drop_send_error, 1)
+
+
+class SocketTests(PortCase):
+    """What is asked of the socket."""
+
+    def test_neither_side_connects_its_port(self) -> None:
+        port = self.open()
+        self.send(port, b"x")
+        port.doRead()
+        # The tapped socket refuses to be connected; and the kernel knows no peer.
+        error = self.assertRaises(OSError, port.socket.getpeername)
+        self.assertEqual(error.errno, errno.ENOTCONN)
+
+    def test_large_buffers_are_asked_for_and_what_was_granted_is_kept(self) -> None:
+        port = self.open(udp_buffer_bytes=1_000_000)
+        (tapped,) = self.tapped
+        for option in (socket.SO_RCVBUF, socket.SO_SNDBUF):
+            self.assertIn((socket.SOL_SOCKET, option, 1_000_000), tapped.options)
+        self.assertEqual(
+            port.granted,
+            (
+                tapped.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF),
+                tapped.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF),
+            ),
+        )
+
+    def test_a_kernel_that_grants_nothing_is_put_up_with(self) -> None:
+        self.option_error = OSError(errno.EPERM, "no")
+        port = self.open()
+        self.send(port, b"x")
+        port.doRead()
+        self.assertEqual(self.host.counters.datagrams_in, 1)
+
+    def test_a_forged_icmp_message_cannot_shrink_our_datagrams(self) -> None:
+        self.patch(ports, "IP_MTU_DISCOVER", 10)
+        self.open()
+        self.assertIn((socket.IPPROTO_IP, 10, ports.IP_PMTUDISC_DONT), self.tapped[0].options)
+
+    def test_options_that_a_platform_lacks_are_not_asked_for(self) -> None:
+        self.patch(ports, "IP_MTU_DISCOVER", None)
+        port = self.open()
+        self.assertEqual({level for level, _, _ in self.tapped[0].options}, {socket.SOL_SOCKET})
+        self.assertEqual(self.reactor.readers, {port})
+
+    def test_a_port_of_ipv6_leaves_ipv4_alone(self) -> None:
+        self.open("::1")
+        self.assertIn((socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1), self.tapped[0].options)
+
+    def test_closing_leaves_no_reader_and_no_timer(self) -> None:
+        port = self.open()
+        port.stopListening()
+        self.network.run(0.1)
+        self.assertEqual(self.reactor.readers, set())
+        self.assertEqual(self.network.timers, [])
+        self.assertEqual(self.tapped[0].fileno(), -1)
+
+    def test_a_reactor_without_readiness_gets_a_stock_port_and_hears_why(self) -> None:
+        machine = Machine(Network(), LOOPBACK)
+        factory = GameServerFactory(
+            Recorder(), ServerConfig(insecure=True), reactor=machine, now=machine.seconds
+        )
+        with capturedLogs() as logged:
+            port = factory.listen_udp(7777)
+        self.assertEqual(port.longest, MAX_DATAGRAM_BYTES + 1)
+        (line,) = [event for event in logged if "no read budget" in event["log_format"]]
+        self.assertEqual(line["log_level"], LogLevel.info)
+        port.stopListening()
+        machine.network.run(1.0)
+        self.assertEqual(machine.network.timers, [])
+
+
+class ClientPortTests(PortCase):
+    """The client's port is of the same kind."""
+
+    def test_a_client_reads_by_the_same_budget(self) -> None:
+        from gamenet.low_latency import LowLatencyProtocol
+
+        factory = GameClientFactory(
+            Recorder(), ClientConfig(insecure=True), reactor=self.reactor, now=self.reactor.seconds
+        )
+        port: Any = ports.listen(
+            self.reactor,
+            0,
+            LowLatencyProtocol(factory.host),
+            LOOPBACK,
+            budget=factory.host.config.datagrams_per_turn,
+            buffer_bytes=factory.host.config.udp_buffer_bytes,
+        )
+        self.assertIsInstance(port, ports.BudgetedPort)
+        self.send(port, *[b""] * 70)
+        port.doRead()
+        self.assertEqual(factory.host.counters.datagrams_in, 64)
+        port.stopListening()
+        self.network.run(1.0)
