@@ -110,7 +110,12 @@ class GameClient(GameLoop, ClientVerbs):
 
     def _connect_from(self, bridge: Bridge) -> ClientHost:
         """Begin to connect; on the reactor thread."""
-        from twisted.internet.endpoints import HostnameEndpoint
+        from twisted.internet.abstract import isIPAddress, isIPv6Address
+        from twisted.internet.endpoints import (
+            HostnameEndpoint,
+            TCP4ClientEndpoint,
+            TCP6ClientEndpoint,
+        )
 
         from gamenet.client import GameClientFactory
 
@@ -118,7 +123,15 @@ class GameClient(GameLoop, ClientVerbs):
             raise LocalProtocolError("nobody waits for this client any more")
         factory = GameClientFactory(bridge, self._config, user=self._user, reactor=self._reactor)
         name, port = self._place
-        endpoint = HostnameEndpoint(self._reactor, name, port, timeout=self._config.join_seconds)
+        seconds = self._config.join_seconds
+        endpoint: Any
+        if isIPAddress(name):
+            endpoint = TCP4ClientEndpoint(self._reactor, name, port, timeout=seconds)
+        elif isIPv6Address(name):
+            endpoint = TCP6ClientEndpoint(self._reactor, name, port, timeout=seconds)
+        else:
+            # Looks the name up on a thread of the reactor's pool, and tries all its addresses.
+            endpoint = HostnameEndpoint(self._reactor, name, port, timeout=seconds)
         where = join_address(name, port)
         attempt = endpoint.connect(factory)
         factory.host.attempt = attempt

@@ -260,7 +260,6 @@ class ServerHost(Host):
             return
         protocol = self.connection_of(session)
         if ban_seconds > 0 and protocol is not None:
-            self._bans = {key: until for key, until in self._bans.items() if until > self.time}
             bans = {key: until for key, until in self._bans.items() if until > self.time}
             who = (("account", session.player.account), ("address", address_of(protocol)))
             bans.update((key, self.time + ban_seconds) for key in who if key[1])

@@ -152,6 +152,8 @@ def _shrink_pool(reactor: Any) -> None:
     limit = pool.max
     pool.adjustPoolsize(maxthreads=0)
     pool.adjustPoolsize(maxthreads=limit)
+    # The pool keeps every thread it ever had, to join them at its own end.
+    pool.threads[:] = [thread for thread in pool.threads if thread.is_alive()]
 
 
 def _keeps_wall_time(reactor: Any) -> bool:

@@ -217,12 +217,10 @@ class RefusalTests(SynchronousTestCase):
             self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
 
     def test_internal_when_the_portal_gives_nonsense(self) -> None:
-        world = World(self, portal=Gives(None))
-        client = self.join(world)
-        world.run(6.0)
-        self.assertEqual(client.end().reason.orderly, False)
-        self.assertEqual(client.of(Connected), [])
-        self.assertGreaterEqual(len(self.flushLoggedErrors()), 1)
+        for nonsense in (None, (), (IPlayerAvatar, PlayerAvatar("")), 5):
+            world = World(self, portal=Gives(nonsense))
+            self.check_refused(self.join(world), RefusalReason.INTERNAL)
+            self.assertGreaterEqual(len(self.flushLoggedErrors()), 1)
 
     def test_every_refusal_is_counted_by_its_reason(self) -> None:
         world = World(self, max_players=1)

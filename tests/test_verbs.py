@@ -13,6 +13,7 @@ from gamenet.core import frames
 from gamenet.core.frames import Kind
 from gamenet.core.wire import MAX_STATE_BYTES, MAX_UNRELIABLE_BYTES
 from gamenet.errors import (
+    BridgeClosed,
     ConfigError,
     DisconnectReason,
     LocalProtocolError,
@@ -604,6 +605,35 @@ class MistakeTests(SynchronousTestCase):
                 self.assertIn(part, str(error))
             self.assertIsInstance(error, LocalProtocolError)
             self.assertIsInstance(error, ValueError)
+
+    def test_once_stop_has_returned_every_verb_is_a_mistake_and_not_before(self) -> None:
+        world = World(self, bridged=True)
+        client = world.join("ada")
+        server, player = world.server.verbs, world.server.players["ada"]
+        verbs: list[Callable[[], Any]] = [
+            *(lambda verb=verb: verb(player) for verb in self.verbs_about(world)),
+            lambda: server.broadcast(b"x"),
+            lambda: server.say("x"),
+            lambda: server.post(1),
+            lambda: client.verbs.send(b"x"),
+            lambda: client.verbs.say("x"),
+            lambda: client.verbs.send_unreliable(b"x"),
+            lambda: client.verbs.send_input(1),
+            lambda: client.verbs.post(1),
+        ]
+        world.close()
+        for end in world.ends:
+            assert end.bridge is not None
+            end.bridge.closed, end.bridge.finished = True, False
+        for verb in verbs:
+            verb()
+        for end in world.ends:
+            assert end.bridge is not None
+            end.bridge.finish()
+        for verb in verbs:
+            self.assertRaises(BridgeClosed, verb)
+        server.stats()
+        client.verbs.stats()
 
     def test_a_mistake_in_one_call_leaves_the_others_alone(self) -> None:
         world = World(self)

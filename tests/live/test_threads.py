@@ -77,6 +77,31 @@ def test_after_the_stop_only_the_reactor_thread_is_left_and_no_file() -> None:
     )
 
 
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_clients_that_come_and_go_leave_nothing_in_memory(host: str) -> None:
+    """Also not the threads that looked up their server's name, which Twisted's pool remembers."""
+    output(
+        SERVER_AND_CLIENT
+        + f"""
+    import gc
+    from twisted.internet import reactor
+    def objects():
+        gc.collect()
+        return len(gc.get_objects())
+    for _ in range(5):
+        begin("{host}")
+        end()
+    before = objects()
+    for _ in range(20):
+        begin("{host}")
+        end()
+    assert len(reactor.getThreadPool().threads) <= 3, reactor.getThreadPool().threads
+    grown = objects() - before
+    assert grown < 20 * 5, grown
+    """
+    )
+
+
 def test_a_process_with_a_running_client_and_server_exits_by_itself() -> None:
     for ending, status in (("", 0), ("sys.exit(7)", 7), ("sys.exit('sorry')", 1)):
         done = run(SERVER_AND_CLIENT + f"    begin()\n    {ending}\n")
