@@ -9,6 +9,7 @@ import atexit
 import contextlib
 import logging
 import os
+import signal
 import sys
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
@@ -204,6 +205,9 @@ class Daemon(MultiService):
     def stopService(self) -> Deferred[None]:
         """Say BYE to everybody, let the game return, close the ports."""
         self.running = 0
+        if self._reactor is sys.modules.get("twisted.internet.reactor"):
+            # A second Ctrl-C would only have Twisted log that it is stopping already.
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
         return self._stop()
 
     def _game_ended(self, well: bool) -> None:

@@ -146,6 +146,20 @@ def test_aGameThatDoesNotReturnHasStopSeconds(folder: Path) -> None:
     assert is_clean(ended), ended
 
 
+def test_aSecondInterruptIsNoError(folder: Path) -> None:
+    with (
+        Daemon(folder, "--game", "live_game:deaf", "--stop-seconds", "1") as daemon,
+        RawClient(daemon.address, "ada") as ada,
+    ):
+        ada.join()
+        daemon.signal(signal.SIGINT)
+        assert ada.expect_bye() is DisconnectReason.STOPPED
+        daemon.signal(signal.SIGINT)
+        ended = daemon.wait()
+    assert "Traceback" not in ended.out
+    assert "critical" not in ended.out
+
+
 def test_aGameThatRaisesEndsTheProcessWithItsTracebackLoggedOnce(folder: Path) -> None:
     with (
         Daemon(folder, "--game", "live_game:main") as daemon,
