@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, Final
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
-from gamenet.bridge import LATEST_SECONDS, Bridge
+from gamenet.bridge import Bridge
+from gamenet.collector import Collector
 from gamenet.core import frames
 from gamenet.core.counters import Counters
 from gamenet.core.states import Input, State
@@ -71,9 +72,10 @@ class Host(ABC):
         self.home = object()
         """Marks the players that this host issued."""
         self.sink: AnySink
+        self._collector: Collector | None = None
         if isinstance(sink, Bridge):
             self.sink = sink
-            sink.attach(self, self._wake)
+            self._collector = Collector(self, sink)
         else:
             self.sink = OfferSink(sink, config.bridge_events, self._observe, self.counters)
         self.turn = Turn(self.counters, self.sink.room)
@@ -89,10 +91,7 @@ class Host(ABC):
         self._alive: set[ReliableProtocol] = set()
         self._ports: list[LowLatencyProtocol] = []
         self._depth = 0
-        self._dropped_unreliable = 0
         self._beating: IDelayedCall | None = None
-        self._look: IDelayedCall | None = None
-        self._armed: IDelayedCall | None = None
         self._broken_logged = float("-inf")
         self._broken_unlogged = 0
         self._idle: list[Deferred[None]] = []
@@ -198,73 +197,10 @@ class Host(ABC):
         """The port of a session that has not heard a datagram yet."""
         return self._ports[0] if self._ports else None
 
-    def _wake(self, delay: float) -> None:
-        """Have the bridge drained after *delay* seconds. From any thread."""
-        if delay:
-            self.reactor.callFromThread(self._look_after, delay)
-        else:
-            self.reactor.callFromThread(self.drain)
-
-    def _look_after(self, delay: float) -> None:
-        """Look at the bridge in *delay* seconds at the latest."""
-        if not self._is_busy:
-            # Nobody is there, and no timer may outlive the last of them.
-            self.drain()
-        elif self._armed is None:
-            self._armed = self.reactor.callLater(delay, self._armed_look)
-
-    def _armed_look(self) -> None:
-        self._armed = None
-        self.drain()
-
     def drain(self) -> None:
-        """Carry out what waits at the bridge."""
-        bridge = self.sink
-        if not isinstance(bridge, Bridge):
-            return
-        commands, unreliable = bridge.drain(), bridge.unreliable
-        if not (commands or unreliable or bridge.states or bridge.inputs or self.turn.awaiting):
-            return
-        self.begin_turn()
-        try:
-            # As many as there are now: a game that never stops must not keep us here.
-            for waiting in (commands, unreliable):
-                for _ in range(len(waiting)):
-                    call, args = waiting.popleft()
-                    self.counters.commands += 1
-                    try:
-                        call(*args)
-                    except Exception:
-                        log.failure("a defect in gamenet, please report it")
-            self.fetch(bridge)
-            dropped = bridge.dropped_unreliable
-            self.counters.drop_send_unreliable += dropped - self._dropped_unreliable
-            self._dropped_unreliable = dropped
-            self._look_during_pass(bridge)
-        finally:
-            self.end_turn()
-
-    def _look_during_pass(self, bridge: Bridge) -> None:
-        """Look at the bridge 5 ms into the game's next pass.
-
-        What a long pass leaves there must not wait for its end, and a timer of ours costs the
-        game nothing, where a wake of ours in mid-pass costs both threads a change of hands.
-        """
-        if not self._is_busy:
-            return
-        now = self.now()
-        due = (now if bridge.in_pass else bridge.next_pass) + LATEST_SECONDS
-        if due <= now:
-            return
-        if self._look is None:
-            self._look = self.reactor.callLater(due - now, self._look_now)
-        else:
-            self._look.reset(due - now)
-        bridge.looked_at = due
-
-    def _look_now(self) -> None:
-        self._look = None
-        self.drain()
+        """Carry out what waits at the bridge, where there is one."""
+        if self._collector is not None:
+            self._collector.drain()
 
     # Time.
 
@@ -279,11 +215,11 @@ class Host(ABC):
             self.drain()
             self.run(self._tick_sessions)
         finally:
-            if self._is_busy or self._is_owed:
+            if self.is_busy or self._is_owed:
                 self.ensure_beat()
 
     @property
-    def _is_busy(self) -> bool:
+    def is_busy(self) -> bool:
         """Whether a connection or a UDP port is left."""
         return bool(self._alive or self._ports)
 
@@ -455,12 +391,10 @@ class Host(ABC):
         return done
 
     def _check_idle(self) -> None:
-        if self._is_busy:
+        if self.is_busy:
             return
-        for timer in (self._look, self._armed):
-            if timer is not None:
-                timer.cancel()
-        self._look = self._armed = None
+        if self._collector is not None:
+            self._collector.cancel()
         if self._beating is not None and not self._is_owed:
             self._beating.cancel()
             self._beating = None

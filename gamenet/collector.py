@@ -1,0 +1,109 @@
+"""The reactor's end of the bridge: woken, or on time, it carries out what the game left there.
+
+Layer 3. Runs on: the reactor thread; ``wake`` from any.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from twisted.logger import Logger
+
+from gamenet.bridge import LATEST_SECONDS
+
+if TYPE_CHECKING:
+    from twisted.internet.interfaces import IDelayedCall
+
+    from gamenet.bridge import Bridge
+    from gamenet.host import Host
+
+log = Logger()
+
+
+class Collector:
+    """Fetches commands, states and inputs, and sees that none waits longer than 5 ms.
+
+    :param host: whose sessions they are for.
+    """
+
+    def __init__(self, host: Host, bridge: Bridge) -> None:
+        self._host = host
+        self._bridge = bridge
+        self._look: IDelayedCall | None = None
+        self._armed: IDelayedCall | None = None
+        self._dropped_unreliable = 0
+        bridge.attach(host, self.wake)
+
+    def wake(self, delay: float) -> None:
+        """Have the bridge drained within *delay* seconds. From any thread."""
+        reactor = self._host.reactor
+        if delay:
+            reactor.callFromThread(self._look_after, delay)
+        else:
+            reactor.callFromThread(self.drain)
+
+    def _look_after(self, delay: float) -> None:
+        if not self._host.is_busy:
+            # Nobody is there, and no timer may outlive the last of them.
+            self.drain()
+        elif self._armed is None:
+            self._armed = self._host.reactor.callLater(delay, self._armed_look)
+
+    def _armed_look(self) -> None:
+        self._armed = None
+        self.drain()
+
+    def drain(self) -> None:
+        """Carry out what waits."""
+        host, bridge = self._host, self._bridge
+        commands, unreliable = bridge.drain(), bridge.unreliable
+        if not (commands or unreliable or bridge.states or bridge.inputs or host.turn.awaiting):
+            return
+        host.begin_turn()
+        try:
+            # As many as there are now: a game that never stops must not keep us here.
+            for waiting in (commands, unreliable):
+                for _ in range(len(waiting)):
+                    call, args = waiting.popleft()
+                    host.counters.commands += 1
+                    try:
+                        call(*args)
+                    except Exception:
+                        log.failure("a defect in gamenet, please report it")
+            host.fetch(bridge)
+            dropped = bridge.dropped_unreliable
+            host.counters.drop_send_unreliable += dropped - self._dropped_unreliable
+            self._dropped_unreliable = dropped
+            self._look_during_pass()
+        finally:
+            host.end_turn()
+
+    def _look_during_pass(self) -> None:
+        """Look at the bridge 5 ms into the game's next pass.
+
+        What a long pass leaves there must not wait for its end, and a timer of ours costs the
+        game nothing, where a wake of ours in mid-pass costs both threads a change of hands.
+        """
+        host, bridge = self._host, self._bridge
+        if not host.is_busy:
+            return
+        now = host.now()
+        due = (now if bridge.in_pass else bridge.next_pass) + LATEST_SECONDS
+        if due <= now:
+            return
+        if self._look is None:
+            self._look = host.reactor.callLater(due - now, self._look_now)
+        else:
+            self._look.reset(due - now)
+        bridge.looked_at = due
+
+    def _look_now(self) -> None:
+        self._look = None
+        self.drain()
+
+    def cancel(self) -> None:
+        """Nobody is there any more: no timer is left behind."""
+        for timer in (self._look, self._armed):
+            if timer is not None:
+                timer.cancel()
+        self._look = self._armed = None
