@@ -103,6 +103,14 @@ class EncodingTests(SynchronousTestCase):
         for wrong in (data[:-1], data + b"\x00", data[: INPUT.size], data[:-1] + b"\x81", b""):
             self.assertRaises(WireError, decode_inputs, wrong)
 
+    def test_a_whole_byte_of_padding_is_one_too_many(self) -> None:
+        for bits in range(1, 65):
+            data = encode_inputs(9, 0, [1, 1, 0], bits)
+            spare = len(data) * 8 - (INPUT.size * 8 + bits + 1 + 1 + bits)
+            self.assertTrue(0 <= spare < 8)
+            decode_inputs(data)
+            self.assertRaises(WireError, decode_inputs, data + b"\x00")
+
     def test_counts_and_widths_out_of_range_are_refused(self) -> None:
         for newest, count, bits in (
             (9, 0, 4),

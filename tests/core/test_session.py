@@ -9,6 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from gamenet.core import frames
 from gamenet.core.frames import Kind
+from gamenet.core.inputs import encode_inputs
 from gamenet.core.record import HARD_STOP
 from gamenet.core.session import ACK_DATAGRAMS, Session
 from gamenet.core.wire import (
@@ -16,6 +17,7 @@ from gamenet.core.wire import (
     MAX_STATE_BYTES,
     MAX_UNRELIABLE_BYTES,
     PADDING,
+    TIME_QUERY,
     DatagramKind,
     MessageType,
 )
@@ -57,6 +59,10 @@ class LowLatencyTests(SynchronousTestCase):
             seen = [event.seen for event in inputs]
             self.assertEqual(seen, sorted(seen))
             self.assertGreater(seen[-1], 200)
+            counters = pair.client.counters
+            self.assertEqual(counters.states_received, len(pair.states))
+            self.assertEqual(counters.states_outdated, pair.client_session.states.outdated)
+            self.assertGreater(counters.states_outdated, 5)
             numbers = [state.number for state in pair.states]
             self.assertEqual(numbers, sorted(set(numbers)))
             self.assertEqual(numbers[-1], 241)
@@ -194,13 +200,14 @@ class LowLatencyTests(SynchronousTestCase):
         pair = Pair()
         pair.bind()
         pair.server.turn.room = 0
+        pair.deliver(pair.client, (MessageType.UNRELIABLE, b"x"), (MessageType.UNRELIABLE, b"y"))
+        self.assertEqual(pair.server.counters.events_refused, 2)
         pair.send_input(1)
         pair.send_input(2)
-        pair.send_unreliable(pair.client, b"x")
         pair.send(pair.client, b"reliable")
         pair.advance(0.3)
         self.assertEqual((pair.server.of(Input), pair.server.of(Unreliable)), ([], []))
-        self.assertGreater(pair.server.counters.events_refused, 1)
+        self.assertGreater(pair.server.counters.events_refused, 2)
         self.assertEqual(len(pair.server.of(Received)), 1, "reliable messages have their room")
         pair.server.turn.room = 100
         pair.advance(0.3)
@@ -265,6 +272,38 @@ class AckTests(SynchronousTestCase):
             [("client", True)],
         )
 
+    def test_a_server_with_nothing_to_say_does_so_too(self) -> None:
+        pair = Pair()
+        pair.bind()
+        pair.advance(1.001)
+        sent = len(pair.wire)
+        for count in range(1, ACK_DATAGRAMS + 1):
+            self.assertEqual(len(pair.wire), sent)
+            pair.deliver(pair.client, (MessageType.UNRELIABLE, b"%d" % count))
+        self.assertEqual(
+            [(sender.name, len(data)) for sender, data, _ in pair.wire[sent:]],
+            [("server", 25 + 6)],
+        )
+
+    def test_a_question_about_the_time_is_answered_by_the_next_datagram(self) -> None:
+        # Also by the flush of a tick, whose usual short cut has no place for it.
+        pair = Pair()
+        pair.bind()
+        pair.advance(2.0)
+        asked = int(pair.now * 1e6) & 0xFFFFFFFF
+        pair.deliver(
+            pair.client,
+            (MessageType.TIME, TIME_QUERY.pack(asked)),
+            (MessageType.INPUT, encode_inputs(1, 0, [1], 16)),
+        )
+        samples = pair.client_session.quality.estimator.samples
+        pair.client_session.inputs.newest = 1
+        pair.send_state(b"state")
+        pair.advance(0.02)
+        self.assertEqual(len(pair.states), 1)
+        self.assertEqual(pair.client_session.quality.estimator.samples, samples + 1)
+        self.assertApproximates(pair.client_session.quality.estimator.latest, 0.02, 1e-5)
+
     def test_two_silent_games_fall_silent(self) -> None:
         pair = Pair(ping_seconds=60.0, dead_seconds=200.0)
         pair.bind()
@@ -313,6 +352,26 @@ class LivenessTests(SynchronousTestCase):
         self.assertEqual((pair.server.ended, pair.client.ended), (None, None))
         self.assertApproximates(pair.client_session.tcp_rtt, 0.04, 0.001)
         self.assertApproximates(pair.server_session.tcp_rtt, 0.04, 0.001)
+
+    def test_each_ping_is_answered_once(self) -> None:
+        pair = Pair()
+        pair.advance(60.0)
+        for side in (pair.server, pair.client):
+            kinds = [data[0] for sender, data in pair.frames if sender is side]
+            answers = [data[0] for sender, data in pair.frames if sender is pair.other(side)]
+            self.assertGreaterEqual(kinds.count(Kind.PING), 10)
+            self.assertLessEqual(
+                kinds.count(Kind.PING) - answers.count(Kind.PONG), 1, "one may be on its way"
+            )
+            self.assertLessEqual(answers.count(Kind.PONG), kinds.count(Kind.PING))
+
+    def test_who_talks_does_not_ping(self) -> None:
+        pair = Pair()
+        for _ in range(20):
+            pair.send(pair.client, b"x")
+            pair.send(pair.server, b"x")
+            pair.advance(1.0)
+        self.assertEqual([data for _, data in pair.frames if data[0] == Kind.PING], [])
 
     def test_the_udp_path_is_kept_open_in_silence(self) -> None:
         pair = Pair()

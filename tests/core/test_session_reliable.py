@@ -8,7 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from gamenet.core import frames
 from gamenet.core.session import MAX_UNACKNOWLEDGED
 from gamenet.errors import DisconnectReason
-from gamenet.events import Chat, Received, Writable
+from gamenet.events import SERVER, Chat, Received, Writable
 from tests.core.pair import ADA, BAD, MOVES, Move, Pair
 
 
@@ -133,7 +133,7 @@ class ReliableTests(SynchronousTestCase):
             pair.client.frame_came(frames.encode_said(author, "p", "hi", private=False))
         first, _, second = pair.client.of(Chat)[-3:]
         self.assertIs(first.player, second.player)
-        self.assertEqual(chats[-2].player.id, 0)
+        self.assertIs(chats[-2].player, SERVER)
         self.assertIs(chats[-1].player, ADA)
         self.assertLessEqual(len(pair.client_session._authors), 1_024)
 

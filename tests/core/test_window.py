@@ -102,6 +102,9 @@ class ModelTests(SynchronousTestCase):
 class EdgeTests(SynchronousTestCase):
     """Each power of two, each neighbour."""
 
+    def test_the_numbers_of_the_protocol(self) -> None:
+        self.assertEqual((WIDTH, MAX_NUMBER), (1_024, 2**48))
+
     def test_every_edge_is_accepted_once(self) -> None:
         window = ReplayWindow()
         for number in EDGES:

@@ -37,7 +37,12 @@ NO_ACKS = ACKS.pack(0xFFFF, 0)
 types = st.builds(
     lambda kind, flag: kind | flag, st.integers(0, 0x3F), st.sampled_from((0, IS_MESSAGE))
 )
-payloads = st.one_of(st.binary(max_size=40), st.binary(max_size=MAX_UNRELIABLE_BYTES))
+# Of any size, for what fits beside what; and of any content, for what is read from it.
+payloads = st.one_of(
+    st.binary(max_size=40),
+    st.integers(0, 300).map(bytes),
+    st.integers(0, MAX_UNRELIABLE_BYTES).map(bytes),
+)
 messages = st.lists(st.tuples(types, payloads), max_size=50)
 
 
