@@ -249,7 +249,10 @@ class ClientHost(Host):
     def fetch(self, bridge: Bridge) -> None:
         inputs = bridge.inputs
         for number in sorted(list(inputs)):
-            self.queue_input(number, inputs.pop(number))
+            # The game may have taken the newest back for a moment, to replace it.
+            buttons = inputs.pop(number, None)
+            if buttons is not None:
+                self.queue_input(number, buttons)
 
     def queue_input(self, number: int, buttons: int) -> None:
         """Add an input; one that was replaced too late is already on its way."""

@@ -30,6 +30,7 @@ class Collector:
         self._host = host
         self._bridge = bridge
         self._look: IDelayedCall | None = None
+        self._look_due = 0.0
         self._armed: IDelayedCall | None = None
         self._dropped_unreliable = 0
         bridge.attach(host, self.wake)
@@ -58,6 +59,8 @@ class Collector:
         host, bridge = self._host, self._bridge
         commands, unreliable = bridge.drain(), bridge.unreliable
         if not (commands or unreliable or bridge.states or bridge.inputs or host.turn.awaiting):
+            if self._look is not None:
+                bridge.looked_at = self._look_due
             return
         host.begin_turn()
         try:
@@ -95,7 +98,7 @@ class Collector:
             self._look = host.reactor.callLater(due - now, self._look_now)
         else:
             self._look.reset(due - now)
-        bridge.looked_at = due
+        bridge.looked_at = self._look_due = due
 
     def _look_now(self) -> None:
         self._look = None

@@ -31,7 +31,7 @@ from gamenet.messages import Message
 from tests.world import Recorder, World
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from tests.fakes import Datagram
 
@@ -205,6 +205,29 @@ class InputTests(SynchronousTestCase):
         world.take()
         self.assertEqual([event.buttons for event in world.server.of(Input)], [1])
         self.assertEqual(client.verbs.stats()["inputs_dropped"], 1)
+
+    def test_an_input_taken_back_for_a_moment_to_be_replaced_is_not_missed(self) -> None:
+        class Replaced(dict[int, int]):
+            """Inputs whose newest the game takes back just when the reactor looks."""
+
+            def __iter__(self) -> Iterator[int]:
+                numbers = list(super().__iter__())
+                self.clear()
+                return iter(numbers)
+
+        world = World(self, bridged=True)
+        client = world.join("ada")
+        assert client.bridge is not None
+        client.verbs.send_input(1)
+        client.bridge.inputs = Replaced(client.bridge.inputs)
+        world.settle()
+        client.host.drain()
+        client.bridge.inputs = {1: 2}
+        client.take()
+        world.take()
+        self.assertEqual(
+            [(event.number, event.buttons) for event in world.server.of(Input)], [(1, 2)]
+        )
 
     def test_outside_ticks_calls_closer_than_the_server_allows_are_one_input(self) -> None:
         world = World(self, bridged=True, max_input_hz=50)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Any
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -229,6 +229,9 @@ class LatestTests(SynchronousTestCase):
             max_size=30,
         )
     )
+    # Said between two passes, while the reactor means to look 5 ms into the next one.
+    @example([("end", 1), ("say", 1), ("end", 7), ("say", 10)])
+    @example([("end", 1), ("say", 1), ("end", 7), ("state", 10)])
     def test_everything_said_leaves_within_5_ms(self, steps: list[tuple[str, int]]) -> None:
         world = World(self, bridged=True, tick_rate=50.0)
         world.join("ada")
@@ -263,6 +266,26 @@ class LatestTests(SynchronousTestCase):
                 self.assertFalse(bridge.states and state_waits_since < latest)
         ticks.close()
         world.close()
+
+    def test_a_game_that_keeps_its_rate_wakes_the_reactor_once_a_pass(self) -> None:
+        world = World(self, bridged=True, tick_rate=64.0)
+        world.join("ada")
+        server = world.server.verbs
+        wakes: list[int] = []
+        for _ in range(30):
+            before = world.server.machine.wakes
+            for _tick in server.ticks(wait=False):
+                for player in server.players:
+                    for _ in range(10):
+                        server.send(player, b"x")
+                        server.send_state(player, b"x")
+                        server.send_unreliable(player, b"x")
+                world.run(2 / 1024)
+            world.run(14 / 1024)
+            wakes.append(world.server.machine.wakes - before)
+            for client in world.clients:
+                client.take()
+        self.assertEqual(wakes[5:], [1] * 25)
 
 
 class ThreadTests(LoopCase):

@@ -191,6 +191,20 @@ class ReliableTests(SynchronousTestCase):
                 [b"x", Move(1.0, 1.0), bytes(MAX_UNRELIABLE_BYTES)],
             )
 
+    def test_a_game_faster_than_its_reactor_loses_the_oldest_unreliable_ones_counted(self) -> None:
+        world = World(self, bridged=True, bridge_events=100, unreliable_messages=64)
+        client = world.join("ada", bridge_events=100)
+        player = world.server.players["ada"]
+        for number in range(300):
+            payload = number.to_bytes(2, "big")
+            world.server.verbs.send_unreliable(player, payload)
+            client.verbs.send_unreliable(payload)
+        world.take()
+        for end in (client, world.server):
+            numbers = [int.from_bytes(event.payload, "big") for event in end.of(Unreliable)]
+            self.assertEqual(numbers, list(range(300 - 64, 300)))
+            self.assertEqual(end.counters.drop_send_unreliable, 300 - 64)
+
     @settings(max_examples=40)
     @given(
         st.lists(

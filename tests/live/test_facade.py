@@ -385,6 +385,42 @@ def test_waiting_for_events_ends_when_one_comes() -> None:
         assert isinstance(received, gamenet.Received)
 
 
+@on_a_game_thread
+def test_what_several_threads_say_arrives_once_and_in_the_order_of_each() -> None:
+    count = 300
+    with (
+        gamenet.GameServer(HERE, insecure=True) as server,
+        gamenet.GameClient(server.address, insecure=True) as client,
+    ):
+        until(lambda: client.path == "udp" and server.players, client, server)
+        (player,) = server.players
+
+        def say(writer: int) -> None:
+            for number in range(count):
+                payload = bytes((writer,)) + number.to_bytes(2, "big")
+                server.send(player, payload)
+                server.send_state(player, payload)
+                client.send(payload)
+                server.flush()
+
+        writers = [threading.Thread(target=say, args=(writer,)) for writer in range(4)]
+        for writer in writers:
+            writer.start()
+        heard: dict[Any, list[bytes]] = {client: [], server: []}
+        for _ in range(MAX_TICKS):
+            for loop, payloads in heard.items():
+                events = of(gamenet.Received, loop.events(timeout=0.01))
+                payloads += [event.payload for event in events]
+            if min(map(len, heard.values())) == 4 * count:
+                break
+        for writer in writers:
+            writer.join()
+        for payloads in heard.values():
+            for number in range(4):
+                mine = [payload[1:] for payload in payloads if payload[0] == number]
+                assert mine == [each.to_bytes(2, "big") for each in range(count)]
+
+
 @pytest.fixture
 def threads() -> Iterator[set[threading.Thread]]:
     return set(threading.enumerate())
