@@ -8,6 +8,7 @@ does; ``test_threads.py`` has the processes in which gamenet starts the reactor 
 from __future__ import annotations
 
 import functools
+import random
 import socket
 import threading
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,10 @@ import pytest_twisted
 from twisted.internet.threads import deferToThread
 
 import gamenet
+from gamenet.core import frames
 from gamenet.errors import BridgeClosed, UnknownPlayer
+from tests.fakes import framed
+from tests.world import hello
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -282,6 +286,52 @@ def test_a_refused_join_raises_with_a_sentence() -> None:
         # It is as good as new.
         client.start()
         client.stop()
+
+
+@on_a_game_thread
+def test_a_refusal_survives_a_stranger_who_goes_on_talking() -> None:
+    greeting = frames.encode_hello(hello("bob", game="chess/1"))
+    with gamenet.GameServer(HERE, insecure=True, game_name="tag/1") as server:
+        for _ in range(20):
+            with socket.create_connection(("127.0.0.1", server.port), timeout=60.0) as stranger:
+                stranger.sendall(framed(greeting) + bytes(200_000))
+                heard = b""
+                while data := stranger.recv(100):
+                    heard += data
+            assert heard == framed(frames.encode_refuse(gamenet.RefusalReason.GAME))
+
+
+@on_a_game_thread
+def test_whatever_strangers_send_the_players_play_on() -> None:
+    noise = random.Random(5)
+    with (
+        gamenet.GameServer(HERE, insecure=True) as server,
+        gamenet.GameClient(server.address, insecure=True) as client,
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as datagrams,
+    ):
+        until(lambda: client.path == "udp" and server.players, client, server)
+        datagrams.bind(("127.0.0.1", 0))
+        for size in range(0, 1_400, 7):
+            datagrams.sendto(noise.randbytes(size), ("127.0.0.1", server.udp_port))
+            with socket.create_connection(("127.0.0.1", server.port), timeout=60.0) as stranger:
+                stranger.sendall(noise.randbytes(size))
+        client.send(b"still here")
+        client.say("still here")
+        client.flush()
+        heard: list[Any] = []
+        for _ in range(MAX_TICKS):
+            heard += of(gamenet.Received, server.events(timeout=0.01))
+            if heard:
+                break
+        assert heard[0].payload == b"still here"
+        assert [player.name for player in server.players] == [client.player.name]
+        datagrams.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            datagrams.recv(2_000)
+    stats = server.stats()
+    lost = sum(count for name, count in stats.items() if name.startswith("drop_datagram_"))
+    assert stats["datagrams_in"] == stats["datagrams_delivered"] + lost
+    assert lost >= 200
 
 
 @on_a_game_thread
