@@ -6,6 +6,7 @@ Layer 0. Runs on: any thread.
 from __future__ import annotations
 
 import ipaddress
+from typing import NamedTuple
 
 from gamenet.errors import ConfigError
 
@@ -14,21 +15,32 @@ DEFAULT_PORT = 7777
 
 
 class Place:
-    """Where to listen: a port and, if one was named, an interface's address."""
+    """Where to listen: a port and, if one was named, an interface's address.
 
-    __slots__ = ("interface", "port")
+    :param endpoint: instead of both, a description for Twisted's ``serverFromString``, or ``fd:N``.
+    """
 
-    def __init__(self, port: int, interface: str = "") -> None:
+    __slots__ = ("endpoint", "interface", "port")
+
+    def __init__(self, port: int, interface: str = "", endpoint: str = "") -> None:
         self.port = port
         self.interface = interface
+        self.endpoint = endpoint
 
     def __repr__(self) -> str:
+        if self.endpoint:
+            return self.endpoint
         host = f"[{self.interface}]" if ":" in self.interface else self.interface
         return f"{host}:{self.port}" if host else f"port {self.port}"
 
+    @property
+    def has_tls(self) -> bool:
+        """Whether the endpoint itself does TLS."""
+        return self.endpoint.startswith(("ssl:", "tls:"))
+
 
 def parse_listen(value: int | str, name: str) -> Place:
-    """Read a port, ``tcp:7777:interface=A``, ``7777:interface=A`` or ``host:7777``.
+    """Read a port, ``tcp:7777:interface=A``, ``7777:interface=A``, ``host:7777`` or an endpoint.
 
     :raises ConfigError: naming the field *name* and the forms that work.
     """
@@ -38,10 +50,10 @@ def parse_listen(value: int | str, name: str) -> Place:
     scheme, _, rest = text.partition(":")
     if scheme in ("tcp", "tcp6", "udp", "udp6"):
         text = rest
-    elif scheme in ("ssl", "tls", "systemd", "fd", "unix"):
-        raise ConfigError(
-            name, f"{scheme}: endpoints need TLS, which this version does not have; use tcp:PORT"
-        )
+    elif scheme in ("ssl", "tls", "systemd", "fd"):
+        return Place(0, endpoint=text)
+    elif scheme == "unix":
+        raise ConfigError(name, "players come over TCP and UDP, not over a file; use tcp:PORT")
     head, mark, interface = text.partition(":interface=")
     if mark:
         address = interface.replace("\\:", ":").strip("[]")
@@ -56,7 +68,7 @@ def parse_listen(value: int | str, name: str) -> Place:
 
 
 def _port(text: str, name: str, whole: object) -> int:
-    if not (text.isascii() and text.isdigit() and int(text) <= 65_535):
+    if not (text.isascii() and text.isdigit() and len(text) <= 5 and int(text) <= 65_535):
         raise ConfigError(
             name,
             f"{whole!r} is not a place to listen; write a port from 0 to 65535 such as 7777, "
@@ -69,6 +81,8 @@ def _address(text: str, name: str) -> str:
     if text == "localhost":
         return "127.0.0.1"
     try:
+        if not text.isprintable() or set(text) & set(" /@[]"):
+            raise ValueError  # ipaddress lets anything stand behind a %
         return str(ipaddress.ip_address(text))
     except ValueError:
         raise ConfigError(
@@ -87,14 +101,38 @@ def unmapped(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
     return getattr(address, "ipv4_mapped", None) or address
 
 
-def parse_address(text: str) -> tuple[str, int]:
-    """Read ``host``, ``host:7777``, ``[v6]:7777`` or ``gamenet://host:7777`` into host and port.
+class Target(NamedTuple):
+    """Where a server is."""
+
+    host: str
+    port: int
+    pin: str = ""
+    """SHA-256 of its certificate in DER form, 64 lower hex digits; "" where none is pinned."""
+
+    def __str__(self) -> str:
+        return join_address(self.host, self.port)
+
+
+PIN_DIGITS = 64
+
+
+def parse_address(text: str) -> Target:
+    """Read ``host``, ``host:7777``, ``[v6]:7777`` or ``gamenet://host:7777#sha256=PIN``.
 
     :raises ConfigError: with the forms that work.
     """
-    rest = text.strip().removeprefix("gamenet://").rstrip("/")
-    if "#" in rest:
-        raise ConfigError("address", "a pinned certificate needs TLS, which this version lacks")
+    rest, mark, pinned = text.strip().partition("#")
+    rest = rest.removeprefix("gamenet://").rstrip("/")
+    pin = ""
+    if mark:
+        kind, _, digits = pinned.partition("=")
+        pin = digits.replace(":", "").lower()
+        if kind != "sha256" or len(pin) != PIN_DIGITS or not set(pin) <= set("0123456789abcdef"):
+            raise ConfigError(
+                "address",
+                f"{text!r}: after # comes sha256= and the {PIN_DIGITS} hex digits of the "
+                "certificate's fingerprint, as 'gamenet cert' prints them",
+            )
     port = str(DEFAULT_PORT)
     if rest.startswith("["):
         host, mark, tail = rest[1:].partition("]")
@@ -106,11 +144,11 @@ def parse_address(text: str) -> tuple[str, int]:
     else:
         host, _, tail = rest.partition(":")
         port = tail or port
-    if not host or any(character.isspace() or character in "/@" for character in host):
+    if not host or not host.isprintable() or set(host) & set(" /@[]"):
         raise ConfigError("address", f"{text!r} is not an address; write host or host:7777")
-    if not (port.isascii() and port.isdigit() and 0 < int(port) <= 65_535):
+    if not (port.isascii() and port.isdigit() and len(port) <= 5 and 0 < int(port) <= 65_535):
         raise ConfigError("address", f"{text!r}: the port must be a number from 1 to 65535")
-    return host, int(port)
+    return Target(host, int(port), pin)
 
 
 def join_address(host: str, port: int) -> str:

@@ -4,8 +4,8 @@ Layer 4. Runs on: the reactor thread.
 
 A description is ``TYPE`` or ``TYPE:ARGUMENT``, as Twisted's ``strcred`` has them, and stands for a
 checker. Ours come before Twisted's plugins of the same name; other packages can add their own by
-that plugin system, if they check a claimed name or anonymous access. Checkers of secrets are
-refused: over plain TCP anybody on the path could read a password.
+that plugin system, if they check a claimed name, anonymous access, a password or a ticket.
+Passwords and tickets are taken over TLS only: over plain TCP anybody on the path could read them.
 """
 
 from __future__ import annotations
@@ -14,28 +14,32 @@ import sys
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
 from twisted.cred import strcred
-from twisted.cred.checkers import ANONYMOUS, ICredentialsChecker
-from twisted.cred.credentials import IAnonymous
-from twisted.cred.error import UnauthorizedLogin
+from twisted.cred.credentials import IAnonymous, IUsernamePassword
 from twisted.cred.portal import IRealm, Portal
 from zope.interface import implementer
 
-from gamenet.core.text import checked_name, name_key
-from gamenet.credentials import IClaimedName, IPlayerAvatar, PlayerAvatar
+from gamenet.checkers import OURS, Means, TicketFactory, UnownedNameChecker, means_of
+from gamenet.config import ServerConfig
+from gamenet.credentials import IClaimedName, IPlayerAvatar, ITicket, PlayerAvatar
 from gamenet.errors import ConfigError
+from gamenet.passwords import PasswordChecker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    from twisted.internet.defer import Deferred
     from zope.interface import Interface
 
-    from gamenet.credentials import ClaimedName
+    from gamenet.login_pool import LoginPool
 
-SUPPORTED: Final = (IClaimedName, IAnonymous)
-"""What a joining player can show in this version: a name, or nothing."""
+SUPPORTED: Final = (IClaimedName, IAnonymous, IUsernamePassword, ITicket)
+"""What a joining player can show: a name, nothing, a name with its password, a ticket."""
+SECRET: Final = (IUsernamePassword, ITicket)
+"""What is shown over TLS only."""
 
 _NO_SECRETS: Final = (
-    "passwords come with TLS, which this version does not have; use memory:ada,bob or anonymous"
+    "passwords come with TLS only, and so do tickets; give a certificate (--cert and --key) "
+    "instead of --insecure, or use memory:ada,bob or anonymous"
 )
 
 
@@ -60,91 +64,6 @@ def _logged_out() -> None:
     """A player's end needs nothing here."""
 
 
-@implementer(ICredentialsChecker)
-class AnyNameChecker:
-    """Lets everybody in as a guest, under a name or none."""
-
-    credentialInterfaces = SUPPORTED
-
-    def requestAvatarId(self, credentials: object) -> Any:
-        """Nobody has proved anything."""
-        return ANONYMOUS
-
-
-@implementer(ICredentialsChecker)
-class ListedNameChecker:
-    """Lets in whoever claims a listed name, without regard to case.
-
-    :param names: the names, each of which is an account as well.
-    """
-
-    credentialInterfaces = (IClaimedName,)
-
-    def __init__(self, names: Iterable[str]) -> None:
-        self._accounts = {name_key(name): name for name in names}
-
-    def requestAvatarId(self, credentials: ClaimedName) -> Any:
-        """The name as it is listed.
-
-        :raises UnauthorizedLogin: if it is not.
-        """
-        try:
-            return self._accounts[name_key(credentials.name)]
-        except KeyError:
-            raise UnauthorizedLogin("not a listed name") from None
-
-
-@implementer(strcred.ICheckerFactory)
-class AnonymousFactory:
-    """Makes the checker of ``anonymous``."""
-
-    authType = "anonymous"
-    authHelp = "Everybody may join, under any free name or as a guest. The default."
-    argStringFormat = "none"
-    credentialInterfaces = SUPPORTED
-
-    def generateChecker(self, argstring: str) -> AnyNameChecker:
-        """:raises ValueError: if there is an argument."""
-        if argstring:
-            raise ValueError("anonymous takes nothing after it")
-        return AnyNameChecker()
-
-
-@implementer(strcred.ICheckerFactory)
-class MemoryFactory:
-    """Makes the checker of ``memory:ada,bob``."""
-
-    authType = "memory"
-    authHelp = (
-        "Only these names may join, without regard to case. They are claimed, not proved:\n"
-        "whoever knows a name can use it. Twisted's memory:NAME:PASSWORD has passwords,\n"
-        "which come with TLS."
-    )
-    argStringFormat = "names, with commas between them: ada,bob"
-    credentialInterfaces = (IClaimedName,)
-
-    def generateChecker(self, argstring: str) -> ListedNameChecker:
-        """:raises ValueError: if it is not a list of names, saying what is wrong."""
-        if ":" in argstring:
-            raise ValueError(_NO_SECRETS)
-        if not argstring.strip():
-            raise ValueError("it names nobody; write memory:ada,bob")
-        names = []
-        for given in argstring.split(","):
-            name = checked_name(given.strip())
-            if name is None:
-                raise ValueError(
-                    f"{given.strip()!r} is not a name; names have 1 to 32 letters, digits, dots, "
-                    "dashes or underscores"
-                )
-            names.append(name)
-        return ListedNameChecker(names)
-
-
-OURS: Final = (AnonymousFactory(), MemoryFactory())
-"""The checkers that need no plugin."""
-
-
 def checker_factories() -> Iterator[Any]:
     """Every checker factory that ``--auth`` accepts, ours first."""
     yield from OURS
@@ -158,53 +77,110 @@ def _is_supported(factory: Any) -> bool:
     return any(interface in SUPPORTED for interface in factory.credentialInterfaces)
 
 
-def _make_checker(description: str) -> Any:
+def _make_checker(description: str, means: Means) -> Any:
     """:raises ConfigError: if the description stands for no checker that can be used."""
     kind, _, argument = description.partition(":")
     factory: Any = next((factory for factory in OURS if factory.authType == kind), None)
-    if factory is None:
-        try:
-            factory = strcred.findCheckerFactory(kind)
-        except strcred.InvalidAuthType:
-            known = ", ".join(factory.authType for factory in checker_factories())
-            raise ConfigError("auth", f"no such checker: {kind!r}; known are {known}") from None
-        if not _is_supported(factory):
-            raise ConfigError("auth", f"{_public(description)} checks secrets: {_NO_SECRETS}")
     try:
-        return factory.generateChecker(argument)
+        if factory is not None:
+            return factory.make(argument, means)
+        factory = strcred.findCheckerFactory(kind)
+        if _is_supported(factory):
+            return factory.generateChecker(argument)
+    except strcred.InvalidAuthType:
+        known = ", ".join(factory.authType for factory in checker_factories())
+        raise ConfigError("auth", f"no such checker: {kind!r}; known are {known}") from None
+    except ConfigError:
+        raise
     except Exception as error:
         # Whatever a plugin raises, what the person wrote was not good for it.
         problem = " ".join(str(error).split()) or type(error).__name__
-        raise ConfigError("auth", f"{_public(description)}: {problem}") from error
+        raise ConfigError("auth", f"{public(description)}: {problem}") from error
+    raise ConfigError("auth", f"{public(description)} checks nothing that a player can show")
 
 
-def _public(description: str) -> str:
-    """A description without what may be a secret."""
-    kind, mark, argument = description.partition(":")
-    return f"{kind}:..." if mark and ":" in argument else description
+def public(description: str) -> str:
+    """A description without what may be a secret, for logs and errors."""
+    kind, _, argument = description.partition(":")
+    return f"{kind}:..." if ":" in argument and kind != TicketFactory.authType else description
 
 
-def make_portal(descriptions: Iterable[str]) -> Portal:
+class PlayerPortal(Portal):
+    """The portal that decides who may join, with the threads that check passwords.
+
+    :param pool: those threads.
+    """
+
+    cancels_logins: Final = True
+    """The Deferred of a login may be cancelled when its player is gone: there is nobody to be
+    logged out then, as there might be in another portal."""
+
+    def __init__(self, pool: LoginPool) -> None:
+        super().__init__(PlayerRealm())
+        self.pool = pool
+
+    @property
+    def needs_tls(self) -> bool:
+        """Whether players show secrets."""
+        return any(interface in SECRET for interface in self.checkers)
+
+    def start(self) -> None:
+        """Take logins that need a thread."""
+        self.pool.start()
+
+    def stop(self) -> Deferred[None]:
+        """Refuse the logins that wait for a thread.
+
+        :returns: fires when the threads have ended.
+        """
+        return self.pool.stop()
+
+
+def make_portal(
+    descriptions: Iterable[str],
+    config: ServerConfig | None = None,
+    reactor: Any = None,
+    *,
+    pool: LoginPool | None = None,
+) -> PlayerPortal:
     """The portal that decides who may join.
 
     :param descriptions: checkers as ``--auth`` takes them; none means ``anonymous``.
+    :param config: the server's settings, against which they are checked; None is the default ones,
+        for a server that has TLS.
+    :param reactor: where checked passwords arrive; None is the one that runs.
+    :param pool: the threads that check passwords; None makes them of *config*.
     :raises ConfigError: naming the description and what would be right.
     """
-    portal = Portal(PlayerRealm())
+    means = means_of(config or ServerConfig(), reactor, pool)
+    portal = PlayerPortal(means.pool)
     deciding: dict[Any, str] = {}
     for description in tuple(descriptions) or ("anonymous",):
-        checker = _make_checker(description)
+        checker = _make_checker(description, means)
         wanted = [one for one in checker.credentialInterfaces if one in SUPPORTED]
         for interface in wanted:
             if interface in deciding:
                 raise ConfigError(
                     "auth",
-                    f"{_public(deciding[interface])} and {_public(description)} decide about the "
+                    f"{public(deciding[interface])} and {public(description)} decide about the "
                     "same players; give one of them (several names go into one list: "
                     "memory:ada,bob)",
                 )
             deciding[interface] = description
         portal.registerChecker(checker, *wanted)
+    secret = next((deciding[one] for one in SECRET if one in deciding), None)
+    if secret is not None and means.config.insecure:
+        raise ConfigError("auth", f"{public(secret)}: {_NO_SECRETS}")
+    if means.config.duplicate == "takeover" and secret is None:
+        raise ConfigError(
+            "duplicate",
+            "a takeover needs players who prove their names: auth file:PATH or ticket:PATH (--auth "
+            "file:PATH); guests only claim theirs",
+        )
+    owner: Any = portal.checkers.get(IUsernamePassword)
+    claiming: Any = portal.checkers.get(IClaimedName)
+    if isinstance(owner, PasswordChecker) and claiming is not None:
+        portal.registerChecker(UnownedNameChecker(claiming, owner.accounts), IClaimedName)
     return portal
 
 
@@ -218,7 +194,7 @@ class AuthOptions:
     """Where help goes; None is standard output."""
 
     def opt_auth(self, description: str) -> None:
-        """Who may join: anonymous (the default) or memory:ada,bob; may be repeated."""
+        """Who may join: anonymous, memory:, file:, ticket:; may be repeated. See --help-auth."""
         options: dict[str, Any] = self  # type: ignore[assignment]
         options.setdefault("auth", []).append(description)
 

@@ -17,11 +17,14 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from time import monotonic
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from gamenet.config import CommonConfig, ServerConfig
+from gamenet.config import ServerConfig
 from gamenet.errors import BridgeClosed, QueueFull
 from gamenet.events import Event, Posted, State
+
+if TYPE_CHECKING:
+    from gamenet.settings import CommonConfig
 
 LATEST_SECONDS: Final = 0.005
 """A command waits no longer than this for the end of the game's pass."""

@@ -16,7 +16,7 @@ import sys
 import threading
 import time
 from collections import deque
-from typing import TYPE_CHECKING, Final, TextIO
+from typing import TYPE_CHECKING, Any, Final, TextIO
 
 import gamenet
 from gamenet.core.text import MAX_CHAT_CHARACTERS, clean
@@ -96,7 +96,7 @@ def pieces(line: str) -> list[str]:
         clean(text[start : start + MAX_CHAT_CHARACTERS])
         for start in range(0, len(text), MAX_CHAT_CHARACTERS)
     ]
-    return [part for part in parts if part]
+    return [part for part in parts if part.replace("\u200c", "").replace("\u200d", "").strip()]
 
 
 def shown(event: Event) -> str | None:
@@ -225,15 +225,15 @@ class Conversation:
         print(line.encode(encoding, "replace").decode(encoding), file=self._out, flush=True)
 
 
-def run_chat(address: str, user: str, insecure: bool, interrupted: Callable[[], bool]) -> int:
+def run_chat(address: str, interrupted: Callable[[], bool], **fields: Any) -> int:
     """Talk on the server at *address* until the person leaves.
 
-    :param user: who to be; "" lets the server name a guest.
     :param interrupted: asked many times a second; True once the person wants to leave at once.
+    :param fields: what :class:`~gamenet.GameClient` takes: who to be, whom to trust.
     :returns: the exit status.
     :raises GamenetError: if it comes to no session, with a sentence that says why.
     """
-    client = gamenet.GameClient(address, user=user, insecure=insecure)
+    client = gamenet.GameClient(address, **fields)
     lines = LineReader()
     try:
         lines.start(sys.stdin.fileno())

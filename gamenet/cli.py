@@ -1,4 +1,4 @@
-"""The ``gamenet`` command: ``demo``, ``bots`` and ``chat``.
+"""The ``gamenet`` command: playing and loading servers, and making certificates and identities.
 
 Layer 4. Runs on: the main thread.
 
@@ -11,14 +11,17 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import getpass
 import json
 import math
 import os
 import signal
 import sys
-from typing import TYPE_CHECKING, Final, NoReturn, Self
+from typing import TYPE_CHECKING, Any, Final, NoReturn, Self
 
 from gamenet._version import __version__
+from gamenet.certificates import add_command as add_cert
+from gamenet.cli_trust import add_commands
 from gamenet.errors import GamenetError
 
 if TYPE_CHECKING:
@@ -29,6 +32,8 @@ if TYPE_CHECKING:
 
 MAX_BOTS: Final = 10_000
 MAX_SECONDS: Final = 86_400.0
+MAX_SECRET_BYTES: Final = 4_096
+"""Of a line with a password or a ticket; the protocol takes half of that."""
 
 _ENDING_SIGNALS: Final = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
 
@@ -93,10 +98,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         except SystemExit as done:  # --help and --version have printed what they are for
             return int(done.code or 0)
         command = f"gamenet {arguments.command}"
-        with Interrupt() as interrupt:
-            if arguments.command == "chat":
-                return _chat(arguments, interrupt)
-            return _load(arguments, interrupt)
+        if arguments.command in ("chat", "demo", "bots"):
+            return _play(arguments)
+        return int(arguments.run(arguments))
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
     except GamenetError as error:
@@ -114,8 +118,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="gamenet",
-        description="Play, load and try out gamenet servers. The server itself is "
-        "'twistd -n gamenet'.",
+        description="Play, load and try out gamenet servers, and make what they need to know "
+        "each other. The server itself is 'twistd -n gamenet'.",
     )
     parser.add_argument("--version", action="version", version=f"gamenet {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
@@ -135,23 +139,28 @@ def _parser() -> argparse.ArgumentParser:
         description="Let bots join a server and play: they press buttons, speak, and count what "
         "arrives. What only the server knows is reported as unknown.",
     )
-    bots.add_argument("address", metavar="ADDRESS", help="HOST[:7777] or [IPV6]:PORT")
+    _add_address(bots)
     bots.add_argument("--count", type=_count, default=10, metavar="N", help="players (default 10)")
     _add_run(bots, 10.0)
     bots.add_argument("--seed", type=int, default=0, help="where the bots go (default 0)")
     bots.add_argument("--quiet", action="store_true", help="no line a second")
-    _add_insecure(bots)
 
     chat = commands.add_parser(
         "chat",
         help="talk on a server from a terminal",
         description="Talk on a server: type a line to say it. Ctrl-D, Ctrl-C and /quit leave.",
     )
-    chat.add_argument("address", metavar="ADDRESS", help="HOST[:7777] or [IPV6]:PORT")
+    _add_address(chat)
     chat.add_argument(
         "--user", default="", metavar="NAME", help="who to be (default: the server names a guest)"
     )
-    _add_insecure(chat)
+    proof = chat.add_mutually_exclusive_group()
+    proof.add_argument("--password", action="store_true", help="ask for the account's password")
+    proof.add_argument("--password-file", metavar="FILE", help="read the password from a file")
+    proof.add_argument("--ticket-file", metavar="FILE", help="join with the ticket in a file")
+
+    add_cert(commands)
+    add_commands(commands)
     return parser
 
 
@@ -168,8 +177,17 @@ def _add_run(parser: argparse.ArgumentParser, seconds: float) -> None:
     )
 
 
-def _add_insecure(parser: argparse.ArgumentParser) -> None:
+def _add_address(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
+        "address",
+        metavar="ADDRESS",
+        help="HOST[:7777], [IPV6]:PORT or gamenet://HOST:PORT#sha256=FINGERPRINT",
+    )
+    trust = parser.add_mutually_exclusive_group()
+    trust.add_argument(
+        "--ca", default="", metavar="FILE", help="authorities to trust instead of the system's"
+    )
+    trust.add_argument(
         "--insecure", action="store_true", help="join without encryption; the server must allow it"
     )
 
@@ -194,6 +212,38 @@ def _seconds(text: str) -> float:
     return number
 
 
+def _play(arguments: argparse.Namespace) -> int:
+    """The commands that go on until somebody ends them."""
+    # Before signals are only noted: whoever is asked for a password may leave by Ctrl-C.
+    proof = _proof(arguments) if arguments.command == "chat" else {}
+    with Interrupt() as interrupt:
+        if arguments.command == "chat":
+            return _chat(arguments, proof, interrupt)
+        return _load(arguments, interrupt)
+
+
+def _proof(arguments: argparse.Namespace) -> dict[str, Any]:
+    """What is to prove who a player is, as ``GameClient`` takes it."""
+    if arguments.password:
+        return {"password": getpass.getpass()}
+    if arguments.password_file:
+        try:
+            return {"password": _first_line(arguments.password_file).decode()}
+        except UnicodeDecodeError:
+            raise UsageError(f"{arguments.password_file} is not text in UTF-8") from None
+    if arguments.ticket_file:
+        return {"ticket": _first_line(arguments.ticket_file)}
+    return {}
+
+
+def _first_line(path: str) -> bytes:
+    try:
+        with open(path, "rb") as file:
+            return file.readline(MAX_SECRET_BYTES).rstrip(b"\r\n")
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror}") from None
+
+
 def _load(arguments: argparse.Namespace, interrupt: Interrupt) -> int:
     """``gamenet demo`` and ``gamenet bots``."""
     if arguments.command == "demo":
@@ -209,6 +259,7 @@ def _load(arguments: argparse.Namespace, interrupt: Interrupt) -> int:
             count=arguments.count,
             seconds=arguments.seconds,
             insecure=arguments.insecure,
+            ca_file=arguments.ca,
             seed=arguments.seed,
         )
         outcome = run_bots(load, interrupt, sys.stderr, quiet=arguments.quiet)
@@ -228,8 +279,15 @@ def _print(report: Report, as_json: bool, title: str) -> None:
         print(f"{title}\n{table(report)}", flush=True)
 
 
-def _chat(arguments: argparse.Namespace, interrupt: Interrupt) -> int:
+def _chat(arguments: argparse.Namespace, proof: dict[str, Any], interrupt: Interrupt) -> int:
     """``gamenet chat``."""
     from gamenet.chat import run_chat
 
-    return run_chat(arguments.address, arguments.user, arguments.insecure, interrupt)
+    return run_chat(
+        arguments.address,
+        interrupt,
+        user=arguments.user,
+        insecure=arguments.insecure,
+        ca_file=arguments.ca,
+        **proof,
+    )

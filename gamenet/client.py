@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import secrets
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from twisted.internet.defer import maybeDeferred
 from twisted.internet.error import CannotListenError
@@ -16,21 +16,23 @@ from twisted.logger import Logger
 
 from gamenet import ports
 from gamenet.bridge import Bridge
+from gamenet.checks import check_label
 from gamenet.client_verbs import ClientVerbs
-from gamenet.config import check_label
 from gamenet.core import frames
 from gamenet.core.client_session import ClientSession
-from gamenet.core.record import Opener, Sealer, session_keys
+from gamenet.core.keyring import Keyring
+from gamenet.core.record import Schedule
 from gamenet.core.seat import Seat
-from gamenet.core.session import Limits, Session, Setup
+from gamenet.core.setup import Limits, Setup
 from gamenet.core.states import Input, State
 from gamenet.core.text import clean
+from gamenet.credentials import Secret, make_secret
 from gamenet.errors import (
     DISCONNECT_TEXTS,
     REFUSAL_TEXTS,
-    ConfigError,
     DisconnectReason,
     RefusalReason,
+    RemoteProtocolError,
 )
 from gamenet.events import SERVER, Connected, Disconnected, Player, Quality
 from gamenet.host import Host, quality_of
@@ -43,9 +45,11 @@ if TYPE_CHECKING:
 
     from twisted.internet.defer import Deferred
     from twisted.internet.interfaces import IAddress, IListeningPort
+    from twisted.python.failure import Failure
 
     from gamenet.config import ClientConfig
     from gamenet.core.path import Address
+    from gamenet.core.session import Session
     from gamenet.events import Event
     from gamenet.events import State as WorldState
     from gamenet.sinks import Sink
@@ -53,10 +57,17 @@ if TYPE_CHECKING:
 log = Logger()
 
 
+HUNG_UP: Final = "the server closed the connection before answering"
+HUNG_UP_PLAIN: Final = (
+    "the server hung up without answering; if it has TLS, leave --insecure (insecure=True) out"
+)
+
+
 class ClientHost(Host):
     """The conductor of a client.
 
     :param user: the name to ask for; "" has the server name a guest.
+    :param secret: what proves it; forgotten once the server has let us in.
     """
 
     config: ClientConfig
@@ -66,6 +77,7 @@ class ClientHost(Host):
         sink: Bridge | Sink,
         config: ClientConfig,
         user: str,
+        secret: Secret,
         reactor: Any,
         now: Callable[[], float],
         random_bytes: Callable[[int], bytes],
@@ -74,6 +86,9 @@ class ClientHost(Host):
         self.verbs = ClientVerbs()
         self.verbs._connect(self, DirectOutbox(self))
         self.user = user
+        self._secret = secret
+        self._problem: str | None = None
+        """What was wrong with TLS, in words for a player."""
         self.player = SERVER
         self.seat: Seat | None = None
         """The place of the running session; None before it and after it."""
@@ -103,20 +118,44 @@ class ClientHost(Host):
         self.attempt = None
         if self.over:
             protocol.abort()
+
+    def connection_ready(self, protocol: ReliableProtocol) -> None:
+        if self.over:
+            return
+        if not protocol.secure and not self.config.insecure:
+            protocol.abort()
+            self._disconnected(
+                DisconnectReason.REFUSED,
+                "this connection has no TLS, and insecure=True was not given",
+                RefusalReason.INSECURE,
+            )
             return
         hello = frames.Hello(
             min_version=frames.VERSION,
             max_version=frames.VERSION,
             suites=1 << (frames.SUITE_AES_256_GCM - 1),
-            flags=frames.HELLO_WANTS_UDP | frames.HELLO_ACCEPTS_INSECURE,
+            flags=frames.HELLO_WANTS_UDP
+            | (frames.HELLO_ACCEPTS_INSECURE if self.config.insecure else 0),
             schema_hash=self.codec.schema_hash,
             input_bits=self.config.input_bits,
-            mechanism=frames.ANONYMOUS,
+            mechanism=self._secret.mechanism,
             game=self.config.game_name,
             user=self.user,
-            auth=b"",
+            auth=self._secret.data,
         )
         protocol.send_frames([frames.encode_hello(hello)])
+
+    def wrong_tls(self, protocol: ReliableProtocol) -> None:
+        self._problem = "the server's TLS is older than 1.3; it must be updated"
+        protocol.abort()
+
+    def connection_lost(self, protocol: ReliableProtocol, failure: Failure) -> None:
+        if not self.ever_joined and self._problem is None and protocol.is_tls:
+            # Here, because it brings OpenSSL's binding with it, which plain TCP does without.
+            from gamenet.tls_problems import explain
+
+            self._problem = explain(failure)
+        super().connection_lost(protocol, failure)
 
     def join_frame(self, protocol: ReliableProtocol, data: bytes) -> None:
         kind = data[0] if data else 0
@@ -128,6 +167,10 @@ class ClientHost(Host):
             self._disconnected(DisconnectReason.REFUSED, REFUSAL_TEXTS[reason], reason)
         elif kind == frames.Kind.ACCEPT:
             accept = frames.decode_accept(data)
+            if bool(accept.flags & frames.ACCEPT_EXPORTER) != protocol.secure or bool(
+                accept.flags & frames.ACCEPT_INSECURE
+            ) != (not protocol.secure):
+                raise RemoteProtocolError("ACCEPT says something else about TLS than is the case")
             protocol.step(Input.ACCEPT)
             protocol.expect_no_more()
             self._accepted(protocol, accept)
@@ -145,7 +188,7 @@ class ClientHost(Host):
             accept.window_messages + config.queue_messages,
             accept.window_bytes + config.queue_bytes,
         )
-        to_server, to_client = session_keys(accept)
+        exporter = protocol.exporter(accept.session_id + accept.cid.to_bytes(4, "big"))
         session = ClientSession(
             Setup(
                 player=self.player,
@@ -153,8 +196,9 @@ class ClientHost(Host):
                 seat=seat,
                 session_id=accept.session_id,
                 cid=accept.cid,
-                sealer=Sealer(to_server, accept.cid),
-                opener=Opener(to_client),
+                keys=Keyring(
+                    Schedule(accept, exporter), accept.cid, is_server=False, now=self.time
+                ),
                 limits=Limits(
                     window_messages=accept.window_messages,
                     window_bytes=accept.window_bytes,
@@ -168,6 +212,7 @@ class ClientHost(Host):
             ),
             address=self._udp_address(protocol, accept.udp_port),
             longest_pause_seconds=config.bind_retry_seconds,
+            datagrams_per_second=accept.datagrams_per_second,
             input_bits=accept.input_bits,
             take_state=self._take_state,
             seen_state=self._seen_state,
@@ -177,7 +222,8 @@ class ClientHost(Host):
         session.confirm_received()
         self.seat = seat
         self.ever_joined = True
-        self.turn.emit(Connected(self.player, secure=False))
+        self._secret = Secret()
+        self.turn.emit(Connected(self.player, secure=protocol.secure))
         self._open_udp(session)
 
     def _udp_address(self, protocol: ReliableProtocol, port: int) -> Address:
@@ -213,7 +259,7 @@ class ClientHost(Host):
     def session_over(self, protocol: ReliableProtocol, reason: DisconnectReason, text: str) -> None:
         if reason is DisconnectReason.SESSION_LOST and not self.ever_joined:
             reason = DisconnectReason.UNREACHABLE
-            text = "the server closed the connection before answering"
+            text = self._problem or (HUNG_UP if protocol.is_tls else HUNG_UP_PLAIN)
         self._disconnected(reason, text or DISCONNECT_TEXTS[reason])
 
     def unreachable(self, text: str) -> None:
@@ -319,8 +365,12 @@ class GameClientFactory(ClientFactory):
 
     :param sink: a :class:`~gamenet.bridge.Bridge`, or any object with ``offer(event) -> bool``.
     :param user: the name to ask for; "" has the server name a guest.
-    :raises ConfigError: if the config asks for security that this version does not have, or
-        *user* cannot be sent.
+    :param password: the secret of the account of that name.
+    :param ticket: what somebody whom the server trusts signed for this player.
+    :raises ConfigError: if *user* or a secret cannot be sent.
+
+    Connect by TLS unless the config says ``insecure``; :mod:`gamenet.dial` has an endpoint that
+    does, and checks the server's certificate.
     """
 
     noisy = False
@@ -331,20 +381,17 @@ class GameClientFactory(ClientFactory):
         config: ClientConfig,
         *,
         user: str = "",
+        password: str | None = None,
+        ticket: bytes | None = None,
         reactor: Any = None,
         now: Callable[[], float] = monotonic,
         random_bytes: Callable[[int], bytes] = secrets.token_bytes,
     ) -> None:
-        if not config.insecure:
-            raise ConfigError(
-                "insecure",
-                "this version has no TLS yet: say insecure=True (--insecure) to play over plain "
-                "TCP with a server that says so too",
-            )
         check_label("user", user)
         if reactor is None:
             from twisted.internet import reactor
-        self.host = ClientHost(sink, config, user, reactor, now, random_bytes)
+        secret = make_secret(config, user, password, ticket)
+        self.host = ClientHost(sink, config, user, secret, reactor, now, random_bytes)
 
     @property
     def verbs(self) -> ClientVerbs:

@@ -9,10 +9,12 @@ import dataclasses
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Literal, Self
 
-from gamenet.addresses import join_address, parse_address
+from gamenet.addresses import Target, parse_address
 from gamenet.bridge import Bridge
+from gamenet.checks import build, check_label
 from gamenet.client_verbs import ClientVerbs
-from gamenet.config import ClientConfig, build, check_label
+from gamenet.config import ClientConfig
+from gamenet.credentials import make_secret
 from gamenet.errors import (
     ConfigError,
     ConnectionFailed,
@@ -45,8 +47,11 @@ if TYPE_CHECKING:
 class GameClient(GameLoop, ClientVerbs):
     """A player's end of the session.
 
-    :param address: ``host``, ``host:7777``, ``[v6]:7777`` or ``gamenet://host:7777``.
+    :param address: ``host``, ``host:7777``, ``[v6]:7777`` or ``gamenet://host:7777``, each with
+        ``#sha256=...`` behind it if only the certificate of that fingerprint is to be trusted.
     :param user: the name to play under; "" has the server name a guest.
+    :param password: the secret of the account of that name.
+    :param ticket: what somebody whom the server trusts signed for this player.
     :param config: instead of, or beneath, the fields given by name.
     :param fields: any field of :class:`~gamenet.config.ClientConfig`.
     :raises ConfigError: naming the field that is wrong.
@@ -57,6 +62,8 @@ class GameClient(GameLoop, ClientVerbs):
         address: str,
         *,
         user: str = "",
+        password: str | None = None,
+        ticket: bytes | None = None,
         config: ClientConfig | None = None,
         **fields: Any,
     ) -> None:
@@ -66,12 +73,17 @@ class GameClient(GameLoop, ClientVerbs):
         if config is not None:
             given = {item.name: getattr(config, item.name) for item in dataclasses.fields(config)}
             fields = {**given, **fields}
-        for secret in ("password", "ticket"):
-            if secret in fields:
-                raise ConfigError(secret, "secrets need TLS, which this version does not have")
         check_label("user", user)
         self._config = build(ClientConfig, fields)
+        if self._place.pin and self._config.insecure:
+            raise ConfigError("insecure", "an address with a pin is for TLS; leave one of both")
+        # Both say now what would be wrong later.
+        make_secret(self._config, user, password, ticket)
+        if not self._config.insecure:
+            _check_trust(self._place, self._config)
         self._user = user
+        self._password = password
+        self._ticket = ticket
         self._reactor: Any = None
         self._player = SERVER
         self._joined = False
@@ -101,50 +113,40 @@ class GameClient(GameLoop, ClientVerbs):
         self._started(bridge)
         try:
             host = call_in_reactor(self._reactor, timeout, lambda: self._connect_from(bridge))
-        except TimeoutError:
+        except BaseException as error:
             bridge.finish()
-            raise ConnectionFailed(f"the network thread did not answer in {timeout:g} s") from None
+            if isinstance(error, TimeoutError):
+                raise ConnectionFailed(
+                    f"the network thread did not answer in {timeout:g} s"
+                ) from None
+            raise
         self._connect(host, bridge)
         if wait:
             self._wait_for_join(bridge, monotonic() + timeout)
 
     def _connect_from(self, bridge: Bridge) -> ClientHost:
         """Begin to connect; on the reactor thread."""
-        from twisted.internet.abstract import isIPAddress, isIPv6Address
-        from twisted.internet.endpoints import (
-            HostnameEndpoint,
-            TCP4ClientEndpoint,
-            TCP6ClientEndpoint,
-        )
-
         from gamenet.client import GameClientFactory
+        from gamenet.dial import Dial
 
         if bridge.finished:
             raise LocalProtocolError("nobody waits for this client any more")
-        factory = GameClientFactory(bridge, self._config, user=self._user, reactor=self._reactor)
-        name, port = self._place
-        seconds = self._config.join_seconds
-        endpoint: Any
-        if isIPAddress(name):
-            endpoint = TCP4ClientEndpoint(self._reactor, name, port, timeout=seconds)
-        elif isIPv6Address(name):
-            endpoint = TCP6ClientEndpoint(self._reactor, name, port, timeout=seconds)
-        else:
-            # Looks the name up on a thread of the reactor's pool, and tries all its addresses.
-            endpoint = HostnameEndpoint(self._reactor, name, port, timeout=seconds)
-        where = join_address(name, port)
-        attempt = endpoint.connect(factory)
-        factory.host.attempt = attempt
-        attempt.addErrback(
-            lambda failure: factory.host.unreachable(
-                f"no server answers at {where}: "
-                + failure.getErrorMessage().partition(":")[0].rstrip(".")
-            )
+        dial = Dial(self._place, self._config, self._reactor)
+        factory = GameClientFactory(
+            bridge,
+            self._config,
+            user=self._user,
+            password=self._password,
+            ticket=self._ticket,
+            reactor=self._reactor,
         )
+        attempt = dial.connect(factory)
+        factory.host.attempt = attempt
+        attempt.addErrback(lambda failure: factory.host.unreachable(dial.why(failure)))
         return factory.host
 
     def _wait_for_join(self, bridge: Bridge, deadline: float) -> None:
-        where = join_address(*self._place)
+        where = str(self._place)
         taken: list[Event] = []
         try:
             while True:
@@ -280,3 +282,10 @@ class GameClient(GameLoop, ClientVerbs):
             return None
         self._taken_state = bridge.seen_state = state.number
         return state
+
+
+def _check_trust(place: Target, config: ClientConfig) -> None:
+    """:raises ConfigError: if the server's certificate could not be verified with this."""
+    from gamenet.tls import client_creator
+
+    client_creator(place.host, ca_file=config.ca_file, pin=place.pin)

@@ -7,17 +7,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from twisted.logger import Logger
-
 from gamenet.bridge import LATEST_SECONDS
+from gamenet.faults import DEFECT
 
 if TYPE_CHECKING:
     from twisted.internet.interfaces import IDelayedCall
 
     from gamenet.bridge import Bridge
     from gamenet.host import Host
-
-log = Logger()
 
 
 class Collector:
@@ -72,7 +69,7 @@ class Collector:
                     try:
                         call(*args)
                     except Exception:
-                        log.failure("a defect in gamenet, please report it")
+                        host.failed(DEFECT)
             host.fetch(bridge)
             dropped = bridge.dropped_unreliable
             host.counters.drop_send_unreliable += dropped - self._dropped_unreliable

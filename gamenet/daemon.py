@@ -20,7 +20,7 @@ from twisted.logger import Logger
 
 from gamenet._version import __version__
 from gamenet.addresses import join_address
-from gamenet.errors import ListenFailed
+from gamenet.errors import ConfigError, ListenFailed
 from gamenet.metrics import ErrorCounter, StatusSource, status_site
 from gamenet.service import GameServerService
 
@@ -192,8 +192,37 @@ class Daemon(MultiService):
             self.privilegedStartService()
         log.info("gamenet {version} runs {game}", version=__version__, game=self._plan.path)
         MultiService.startService(self)
+        if getattr(os, "geteuid", lambda: 1)() == 0:
+            log.warn(
+                "running as root, which a server needs only to open ports; give --uid to twistd"
+            )
+        self._heed_hangup()
         status = f" status={self._status.address}" if self._status is not None else ""
         log.info("ready: address={address}{status}", address=self.server.address, status=status)
+
+    def _heed_hangup(self) -> None:
+        """Have SIGHUP read the certificate again; where there is none, it does no harm."""
+        number = getattr(signal, "SIGHUP", None)
+        if number is not None and self._reactor is sys.modules.get("twisted.internet.reactor"):
+            signal.signal(number, lambda *_: self._reactor.callFromThread(self.reload))
+
+    def reload(self) -> None:
+        """Read the certificate and its key again; what is wrong is one line of the log."""
+        if not self.server.secure:
+            log.info("there is no certificate to read again, this server is insecure")
+            return
+        try:
+            is_ours = self.server.reload()
+        except ConfigError as error:
+            log.error(
+                "the certificate in use stays, because the new one cannot be used: {error}",
+                error=str(error),
+            )
+            return
+        if is_ours:
+            log.info("the certificate was read again: sha256={pin}", pin=self.server.fingerprint)
+        else:
+            log.info("this listening endpoint reads its certificates itself")
 
     @inlineCallbacks
     def _stop(self) -> Generator[Deferred[Any], Any, None]:

@@ -69,6 +69,11 @@ class RefusalReason(IntEnum):
     INSECURE = 10
     NO_SESSION = 11
     INTERNAL = 12
+    TICKET_INVALID = 13
+    TICKET_EXPIRED = 14
+    TICKET_EARLY = 15
+    TICKET_AUDIENCE = 16
+    TICKET_USED = 17
 
 
 REFUSAL_TEXTS: Final[dict[RefusalReason, str]] = {
@@ -84,11 +89,18 @@ REFUSAL_TEXTS: Final[dict[RefusalReason, str]] = {
     RefusalReason.BUSY: "The server is busy. Try again in a moment.",
     RefusalReason.DUPLICATE: "Somebody with that name is already playing.",
     RefusalReason.BANNED: "You are banned from this server.",
-    RefusalReason.INSECURE: "The server and your game do not agree about playing without "
-    "encryption (insecure=True must be given on both sides).",
+    RefusalReason.INSECURE: "The server and your game do not agree about encryption: without it "
+    "both sides must say insecure=True, and passwords and tickets are not accepted.",
     RefusalReason.NO_SESSION: "Your earlier session has ended. Join again.",
     RefusalReason.INTERNAL: "The server made a mistake while you joined. Its operator can read why "
     "in its log.",
+    RefusalReason.TICKET_INVALID: "Your ticket is damaged, or somebody else than this server "
+    "trusts signed it. Get a new one.",
+    RefusalReason.TICKET_EXPIRED: "Your ticket has expired. Get a new one and join at once.",
+    RefusalReason.TICKET_EARLY: "Your ticket is not valid yet. The clock of this server or of "
+    "whoever issued the ticket is wrong.",
+    RefusalReason.TICKET_AUDIENCE: "Your ticket is for another server.",
+    RefusalReason.TICKET_USED: "Your ticket has been used already. Get a new one.",
 }
 """What a player reads for each refusal. The wire carries only the code."""
 

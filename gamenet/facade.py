@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 from gamenet.addresses import DEFAULT_PORT
 from gamenet.bridge import Bridge
-from gamenet.config import ServerConfig, build
+from gamenet.checks import build
+from gamenet.config import ServerConfig
 from gamenet.errors import (
     ListenFailed,
     LocalProtocolError,
@@ -67,6 +68,7 @@ class GameServer(GameLoop, ServerVerbs):
                 fields["listen"] = listen
             given = {item.name: getattr(config, item.name) for item in dataclasses.fields(config)}
             config = build(ServerConfig, {**given, **fields})
+        config.check_servable()
         self._config = config
         self._game = game
         self._service: GameServerService | None = None
@@ -235,7 +237,7 @@ class GameServer(GameLoop, ServerVerbs):
 
     @property
     def address(self) -> str:
-        """An address that a client on this machine can use."""
+        """An address that a client on this machine can use, with a pin if it needs one."""
         return self._service.address if self._service is not None else ""
 
     @property

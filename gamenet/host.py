@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from gamenet.bridge import Bridge
 from gamenet.collector import Collector
@@ -24,6 +25,7 @@ from gamenet.core.text import clean
 from gamenet.core.turn import Turn
 from gamenet.errors import DISCONNECT_TEXTS, DisconnectReason, RemoteProtocolError, WireError
 from gamenet.events import Event, Quality
+from gamenet.faults import DEFECT, FaultLog, shown
 from gamenet.messages import Codec
 from gamenet.sinks import AnySink, OfferSink, Sink
 
@@ -31,19 +33,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from twisted.internet.interfaces import IDelayedCall
-    from twisted.python.failure import Failure
 
-    from gamenet.config import CommonConfig
     from gamenet.core.session import Session
     from gamenet.low_latency import LowLatencyProtocol
     from gamenet.reliable import ReliableProtocol
+    from gamenet.settings import CommonConfig
 
 log = Logger()
 BEAT_SECONDS: Final = 0.05
 """Nothing that only time brings about comes later than this: acks, timeouts, resends."""
-MAX_LOGGED: Final = 64
-LOG_SECONDS: Final = 10.0
-"""A stranger's faults fill at most one line of the log in this time."""
 
 
 class Host(ABC):
@@ -77,7 +75,9 @@ class Host(ABC):
             self.sink = sink
             self._collector = Collector(self, sink)
         else:
-            self.sink = OfferSink(sink, config.bridge_events, self._observe, self.counters)
+            self.sink = OfferSink(
+                sink, config.bridge_events, self._observe, self.counters, self.failed
+            )
         self.turn = Turn(self.counters, self.sink.room)
         self.time = now()
         """When the current turn began."""
@@ -92,8 +92,10 @@ class Host(ABC):
         self._ports: list[LowLatencyProtocol] = []
         self._depth = 0
         self._beating: IDelayedCall | None = None
-        self._broken_logged = float("-inf")
-        self._broken_unlogged = 0
+        self._beat_due = 0.0
+        self.beat_late_max = 0.0
+        """The longest that a beat came late, in seconds: how long something held up the reactor."""
+        self.faults = FaultLog(config.log_seconds, config.log_lines_per_second, self.time)
         self._idle: list[Deferred[None]] = []
 
     # What a side adds.
@@ -101,6 +103,14 @@ class Host(ABC):
     @abstractmethod
     def connection_made(self, protocol: ReliableProtocol) -> None:
         """A TCP connection stands."""
+
+    @abstractmethod
+    def connection_ready(self, protocol: ReliableProtocol) -> None:
+        """Frames may go: it is plain TCP, or TLS stands."""
+
+    @abstractmethod
+    def wrong_tls(self, protocol: ReliableProtocol) -> None:
+        """TLS stands, but not in version 1.3."""
 
     @abstractmethod
     def join_frame(self, protocol: ReliableProtocol, data: bytes) -> None:
@@ -140,6 +150,7 @@ class Host(ABC):
         if self._depth == 1:
             self.time = self.now()
             self.turn.room = self.sink.room
+            self.turn.taken = self.sink.taken
         return self.time
 
     def end_turn(self) -> None:
@@ -168,9 +179,22 @@ class Host(ABC):
         try:
             call(*args)
         except Exception:
-            log.failure("a defect in gamenet, please report it")
+            self.failed(DEFECT)
         finally:
             self.end_turn()
+
+    def failed(self, what: str, failure: Failure | None = None) -> None:
+        """Log a failure of ours, or of what others gave us, with its traceback.
+
+        The same one comes again and again, as often as somebody makes it happen; so each gets a
+        traceback once in a while.
+
+        :param failure: None is the exception at hand.
+        """
+        failure = failure or Failure()
+        place = " ".join(f"{frame[0]}:{frame[2]}" for frame in failure.frames[-4:])
+        if self.faults.note(f"{what} {failure.type} {place}", "", self.now()):
+            log.failure(what, failure)
 
     def _flush(self) -> None:
         turn = self.turn
@@ -186,12 +210,14 @@ class Host(ABC):
                 if port is not None:
                     for data, address in session.datagrams_to_send(now):
                         port.send(data, address)
-                if session.frames_due:
+                # What waits for a peer that does not read is bounded by the window; a PONG or an
+                # ACK more for each of its frames would not be.
+                if session.frames_due and connection.writable:
                     out = session.frames_to_send(now)
                     if out:
                         connection.send_frames(out)
             except Exception:
-                log.failure("a defect in gamenet, please report it")
+                self.failed(DEFECT)
 
     def _first_port(self, session: Session) -> LowLatencyProtocol | None:
         """The port of a session that has not heard a datagram yet."""
@@ -208,9 +234,13 @@ class Host(ABC):
         """Start the one timer that serves all sessions."""
         if self._beating is None:
             self._beating = self.reactor.callLater(BEAT_SECONDS, self._beat)
+            self._beat_due = self.now() + BEAT_SECONDS
 
     def _beat(self) -> None:
         self._beating = None
+        late = self.now() - self._beat_due
+        if late > self.beat_late_max:
+            self.beat_late_max = late
         try:
             self.drain()
             self.run(self._tick_sessions)
@@ -237,7 +267,7 @@ class Host(ABC):
             try:
                 reason = session.tick(now)
             except Exception:
-                log.failure("a defect in gamenet, please report it")
+                self.failed(DEFECT)
                 reason = DisconnectReason.INTERNAL
             if reason is not None:
                 connection = self._connections.get(session.cid)
@@ -309,7 +339,7 @@ class Host(ABC):
             self._broken(protocol, error)
         except Exception:
             counters.drop_frame_unexpected += 1
-            log.failure("a defect in gamenet, please report it")
+            self.failed(DEFECT)
             self.end(protocol, DisconnectReason.INTERNAL)
         else:
             counters.frames_delivered += 1
@@ -323,17 +353,15 @@ class Host(ABC):
 
     def _broken(self, protocol: ReliableProtocol, error: RemoteProtocolError) -> None:
         """The peer broke the protocol: undecodable input is cut, the rest is told first."""
-        self._broken_unlogged += 1
-        if self.time - self._broken_logged >= LOG_SECONDS:
+        peer = _host_of(protocol)
+        count = self.faults.note("protocol", peer, self.time)
+        if count:
             log.info(
-                "connection from {peer} broke the protocol: {error!r} ({count} such since the "
-                "last line)",
-                peer=_host_of(protocol),
-                error=str(error)[:MAX_LOGGED],
-                count=self._broken_unlogged,
+                "connection from {peer} broke the protocol: {error!r} ({count} such)",
+                peer=peer,
+                error=shown(str(error)),
+                count=count,
             )
-            self._broken_logged = self.time
-            self._broken_unlogged = 0
         if protocol.session is None or isinstance(error, WireError):
             protocol.abort()
             self.session_over(protocol, error.reason, DISCONNECT_TEXTS[error.reason])

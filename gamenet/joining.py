@@ -5,31 +5,35 @@ Layer 3. Runs on: the reactor thread. PROTOCOL section 1.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
-from twisted.cred.credentials import Anonymous
+from twisted.cred.credentials import Anonymous, UsernamePassword
 from twisted.cred.error import LoginFailed, UnhandledCredentials
-from twisted.internet.defer import maybeDeferred
+from twisted.internet.defer import CancelledError, maybeDeferred
 from twisted.logger import Logger
 
 from gamenet.addresses import unmapped
 from gamenet.core import frames
-from gamenet.core.record import SECRET_BYTES, Opener, Sealer, session_keys
+from gamenet.core.keyring import Keyring
+from gamenet.core.record import SECRET_BYTES, Schedule
 from gamenet.core.seat import Seat
 from gamenet.core.server_session import ServerSession
-from gamenet.core.session import Limits, Setup
+from gamenet.core.setup import Limits, Setup
 from gamenet.core.states import Input, State
-from gamenet.core.text import checked_name
+from gamenet.core.text import checked_name, name_key
 from gamenet.core.wire import MAX_DATAGRAM_BYTES
-from gamenet.credentials import ClaimedName, IPlayerAvatar
+from gamenet.credentials import ClaimedName, IPlayerAvatar, LoginRefused, Ticket
 from gamenet.errors import RefusalReason
 from gamenet.events import Player
+from gamenet.faults import DEFECT, shown
+from gamenet.gate import address_key
 from gamenet.messages import NO_SCHEMA
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from twisted.cred.portal import Portal
+    from twisted.internet.defer import Deferred
     from twisted.python.failure import Failure
 
     from gamenet.reliable import ReliableProtocol
@@ -38,6 +42,7 @@ if TYPE_CHECKING:
 log = Logger()
 HIGH_WATER = 0.75
 """Share of the bridge's capacity over which newcomers are told to come back."""
+_MECHANISMS: Final = frozenset({frames.ANONYMOUS, frames.PASSWORD, frames.TICKET})
 Login = tuple[Any, Any, "Callable[[], None]"]
 """What a portal gives: the interface, the avatar, and what to call at the end."""
 
@@ -51,6 +56,12 @@ class Door:
     def __init__(self, host: ServerHost, portal: Portal | None) -> None:
         self._host = host
         self._portal = portal
+        self._tickets: dict[ReliableProtocol, Ticket] = {}
+        """Those whose joins are under way."""
+        self._guesses: dict[ReliableProtocol, str] = {}
+        """Accounts whose passwords are being checked."""
+        self._logins: dict[ReliableProtocol, Deferred[Any]] = {}
+        """Those that the portal has not answered."""
 
     def hello(self, protocol: ReliableProtocol, data: bytes) -> None:
         """A frame came on a connection that has not joined: it must be its HELLO.
@@ -66,13 +77,69 @@ class Door:
         if reason is not None or name is None:
             self._host.refuse(protocol, reason or RefusalReason.NAME)
             return
-        if self._portal is None:
-            self._granted((IPlayerAvatar, None, _nothing), protocol, name)
+        credentials = self._credentials(protocol, hello, name)
+        if credentials is None:
             return
-        credentials: Any = ClaimedName(name) if name else Anonymous()
+        if self._portal is None:
+            self._granted((IPlayerAvatar, None, _nothing), protocol, name, credentials)
+            return
         login = maybeDeferred(self._portal.login, credentials, None, IPlayerAvatar)
-        login.addCallbacks(self._granted, self._denied, (protocol, name), {}, (protocol,))
+        self._logins[protocol] = login
+        login.addBoth(self._answered, protocol)
+        login.addCallbacks(
+            self._granted, self._denied, (protocol, name, credentials), {}, (protocol, name)
+        )
         login.addErrback(self._login_broke, protocol)
+
+    def _credentials(self, protocol: ReliableProtocol, hello: frames.Hello, name: str) -> Any:
+        """What the player shows, for the portal; None if the answer was no already."""
+        if hello.mechanism == frames.ANONYMOUS:
+            return ClaimedName(name) if name else Anonymous()
+        host = self._host
+        if self._portal is None or (hello.mechanism == frames.PASSWORD and not name):
+            host.refuse(protocol, RefusalReason.CREDENTIALS)
+            return None
+        if hello.mechanism == frames.PASSWORD:
+            # Before the secret is looked at: what costs us must not be had for the asking.
+            wait = host.gate.login_wait(name_key(name), protocol.key, host.time)
+            if wait:
+                host.counters.logins_delayed += 1
+                host.refuse(protocol, RefusalReason.BUSY, wait)
+                return None
+            host.gate.login_begins(name_key(name), protocol.key, host.time)
+            self._guesses[protocol] = name_key(name)
+            return UsernamePassword(name.encode(), hello.auth)
+        ticket = self._tickets[protocol] = Ticket(hello.auth)
+        return ticket
+
+    def confirmed(self, protocol: ReliableProtocol) -> None:
+        """The player has shown that it is in: its ticket is used up."""
+        ticket = self._tickets.pop(protocol, None)
+        if ticket is not None:
+            ticket.settle(True)
+
+    def _answered(self, result: Any, protocol: ReliableProtocol) -> Any:
+        self._logins.pop(protocol, None)
+        return result
+
+    def dropped(self, protocol: ReliableProtocol) -> None:
+        """The connection is over: unless the join came about, its ticket can be used again."""
+        ticket = self._tickets.pop(protocol, None)
+        if ticket is not None:
+            ticket.settle(False)
+        # Who hangs up before the answer has made us work all the same.
+        self._guess_ends(protocol, well=False)
+        login = self._logins.pop(protocol, None)
+        if login is not None and getattr(self._portal, "cancels_logins", False):
+            # What waits for a thread leaves the queue. Other portals may have to be told later
+            # that a player is gone whom they let in.
+            login.cancel()
+
+    def _guess_ends(self, protocol: ReliableProtocol, *, well: bool | None) -> None:
+        """A password was right, wrong, or, for None, not looked at."""
+        account = self._guesses.pop(protocol, None)
+        if account is not None:
+            self._host.gate.login_ends(account, protocol.key, well, self._host.now())
 
     def _objection(
         self, protocol: ReliableProtocol, hello: frames.Hello, name: str | None
@@ -87,7 +154,9 @@ class Door:
             return RefusalReason.VERSION
         if not hello.suites & 1 << (frames.SUITE_AES_256_GCM - 1):
             return RefusalReason.VERSION
-        if not hello.flags & frames.HELLO_ACCEPTS_INSECURE:
+        if not protocol.secure and not (
+            config.insecure and hello.flags & frames.HELLO_ACCEPTS_INSECURE
+        ):
             return RefusalReason.INSECURE
         if hello.game and config.game_name and hello.game != config.game_name:
             return RefusalReason.GAME
@@ -97,53 +166,97 @@ class Door:
             return RefusalReason.SCHEMA
         if hello.flags & frames.HELLO_RESUME:
             return RefusalReason.NO_SESSION
-        if hello.mechanism != frames.ANONYMOUS:
+        if hello.mechanism not in _MECHANISMS:
+            return RefusalReason.CREDENTIALS
+        if hello.mechanism != frames.ANONYMOUS and not protocol.secure:
             return RefusalReason.INSECURE
         if name is None:
             return RefusalReason.NAME
-        if host.is_banned("address", address_of(protocol)):
+        if host.is_banned("address", ban_key(protocol)):
             return RefusalReason.BANNED
+        may_replace = config.duplicate == "takeover" and host.registry.holder(name) is not None
+        if not may_replace and not host.gate.has_room(protocol.key):
+            return RefusalReason.FULL
         if host.sink.waiting_events > HIGH_WATER * config.bridge_events:
             return RefusalReason.BUSY
         # A takeover is decided once the credentials have vouched for the name.
         return host.registry.admission(name, replacing=config.duplicate == "takeover")
 
-    def _denied(self, failure: Failure, protocol: ReliableProtocol) -> None:
-        reason = RefusalReason.CREDENTIALS
-        if not failure.check(LoginFailed, UnhandledCredentials):
-            log.failure("the portal failed", failure)
+    def _denied(self, failure: Failure, protocol: ReliableProtocol, name: str) -> None:
+        if failure.check(CancelledError):
+            return  # its player is gone
+        host = self._host
+        reason, retry = RefusalReason.CREDENTIALS, 0.0
+        if isinstance(failure.value, LoginRefused):
+            reason = failure.value.refusal
+            retry = failure.value.retry_after_seconds
+        elif not failure.check(LoginFailed, UnhandledCredentials):
+            host.failed("the portal failed", failure)
             reason = RefusalReason.INTERNAL
+        is_answer = reason not in (RefusalReason.INTERNAL, RefusalReason.BUSY)
+        self._guess_ends(protocol, well=False if is_answer else None)
+        if is_answer:
+            self._log_denied(address_of(protocol), name, reason)
         if protocol.state is State.AWAITING_LOGIN:
-            self._host.run(self._host.refuse, protocol, reason)
+            host.run(host.refuse, protocol, reason, retry)
+
+    def _log_denied(self, address: str, name: str, reason: RefusalReason) -> None:
+        host = self._host
+        host.counters.logins_failed += 1
+        count = host.faults.note("login", address, host.now())
+        if count:
+            log.info(
+                "login of {name!r} from {address} failed: {reason} ({count} such)",
+                name=shown(name),
+                address=address,
+                reason=reason.name,
+                count=count,
+            )
 
     def _login_broke(self, failure: Failure, protocol: ReliableProtocol) -> None:
-        log.failure("a defect in gamenet, please report it", failure)
+        self._host.failed(DEFECT, failure)
         if protocol.state is State.AWAITING_LOGIN:
             self._host.run(self._host.refuse, protocol, RefusalReason.INTERNAL)
 
-    def _granted(self, login: Login, protocol: ReliableProtocol, name: str) -> None:
+    def _granted(
+        self, login: Login, protocol: ReliableProtocol, name: str, credentials: object
+    ) -> None:
         """The credentials are good."""
         if protocol.state is State.AWAITING_LOGIN:
-            self._host.run(self._join_or_refuse, login, protocol, name)
+            self._host.run(self._join_or_refuse, login, protocol, name, credentials)
         else:
             log_out(login[2])
+            if isinstance(credentials, Ticket):
+                # The checker may have put its word in only now that nobody waits any more.
+                credentials.settle(False)
 
-    def _join_or_refuse(self, login: Login, protocol: ReliableProtocol, name: str) -> None:
+    def _join_or_refuse(
+        self, login: Login, protocol: ReliableProtocol, name: str, credentials: object
+    ) -> None:
         """Whatever a portal gave, the player gets an answer."""
         try:
-            self._join(login, protocol, name)
+            proved = not isinstance(credentials, ClaimedName | Anonymous)
+            if isinstance(credentials, Ticket) and credentials.name:
+                vouched = checked_name(credentials.name)
+                if vouched is None or (name and name_key(name) != name_key(vouched)):
+                    log_out(login[2])
+                    self._host.refuse(protocol, RefusalReason.NAME)
+                    return
+                name = vouched
+            self._guess_ends(protocol, well=True)
+            self._join(login, protocol, name, proved)
         except Exception:
-            log.failure("a join failed")
+            self._host.failed("a join failed")
             if protocol.state is State.AWAITING_LOGIN:
                 self._host.refuse(protocol, RefusalReason.INTERNAL)
 
-    def _join(self, login: Login, protocol: ReliableProtocol, name: str) -> None:
+    def _join(self, login: Login, protocol: ReliableProtocol, name: str, proved: bool) -> None:
         """Look again, for others may have come in meanwhile; then create the session."""
         host = self._host
         _, avatar, logout = login
         account = str(getattr(avatar, "account", ""))
         name = name or host.registry.guest_name()
-        reason = host.closed_because or self._late_objection(name, account)
+        reason = host.closed_because or self._late_objection(protocol, name, account, proved)
         if reason is not None:
             log_out(logout)
             host.refuse(protocol, reason)
@@ -153,23 +266,33 @@ class Door:
             host.replace(holder)
         player = Player(host.registry.new_player_id(), name, account, host.home)
         accept = self._accept(protocol, player)
-        session = self._session(accept, player)
+        exporter = protocol.exporter(accept.session_id + accept.cid.to_bytes(4, "big"))
+        session = self._session(accept, player, exporter, address_of(protocol))
         protocol.step(Input.GRANT)
         host.welcome(protocol, session, logout)
         protocol.send_frames([frames.encode_accept(accept)])
 
-    def _late_objection(self, name: str, account: str) -> RefusalReason | None:
+    def _late_objection(
+        self, protocol: ReliableProtocol, name: str, account: str, proved: bool
+    ) -> RefusalReason | None:
         """What speaks against a join now that the identity is known."""
         host = self._host
         if account and host.is_banned("account", account):
             return RefusalReason.BANNED
         holder = host.registry.holder(name)
+        # A guest who has only claimed the name gives way to whoever proves it.
         replacing = (
             holder is not None
             and host.config.duplicate == "takeover"
+            and proved
             and account != ""
-            and holder.player.account == account
+            and holder.player.account in ("", account)
         )
+        leaving = host.connection_of(holder) if replacing and holder is not None else None
+        if not host.gate.has_room(protocol.key) and (
+            leaving is None or leaving.key != protocol.key
+        ):
+            return RefusalReason.FULL
         return host.registry.admission(name, replacing=replacing)
 
     def _accept(self, protocol: ReliableProtocol, player: Player) -> frames.Accept:
@@ -179,7 +302,7 @@ class Door:
         return frames.Accept(
             version=frames.VERSION,
             suite=frames.SUITE_AES_256_GCM,
-            flags=frames.ACCEPT_INSECURE,
+            flags=frames.ACCEPT_EXPORTER if protocol.secure else frames.ACCEPT_INSECURE,
             session_id=host.random_bytes(16),
             cid=host.registry.new_cid(),
             udp_secret=host.random_bytes(SECRET_BYTES),
@@ -189,7 +312,7 @@ class Door:
             received=0,
             max_frame=frames.MAX_FRAME_BYTES,
             max_datagram=MAX_DATAGRAM_BYTES,
-            datagrams_per_second=min(max(128, 2 * config.max_input_hz), 0xFFFF),
+            datagrams_per_second=config.datagrams_per_second,
             window_messages=config.window_messages,
             window_bytes=config.window_bytes,
             tick_rate_x100=max(1, round(config.tick_rate * 100)),
@@ -199,11 +322,12 @@ class Door:
             name=player.name,
         )
 
-    def _session(self, accept: frames.Accept, player: Player) -> ServerSession:
+    def _session(
+        self, accept: frames.Accept, player: Player, exporter: bytes, home: str
+    ) -> ServerSession:
         """Our end of the session that *accept* describes."""
         host = self._host
         config = host.config
-        to_server, to_client = session_keys(accept)
         return ServerSession(
             Setup(
                 player=player,
@@ -215,8 +339,7 @@ class Door:
                 ),
                 session_id=accept.session_id,
                 cid=accept.cid,
-                sealer=Sealer(to_client, accept.cid),
-                opener=Opener(to_server),
+                keys=Keyring(Schedule(accept, exporter), accept.cid, is_server=True, now=host.time),
                 limits=Limits(
                     window_messages=config.window_messages,
                     window_bytes=config.window_bytes,
@@ -228,12 +351,9 @@ class Door:
                 turn=host.turn,
                 now=host.time,
             ),
-            input_bits=config.input_bits,
-            max_input_hz=config.max_input_hz,
+            config=config,
             random_bytes=host.random_bytes,
-            queue_messages=config.queue_messages,
-            queue_bytes=config.queue_bytes,
-            slow_seconds=config.slow_seconds,
+            home=home,
         )
 
 
@@ -244,6 +364,11 @@ def address_of(protocol: ReliableProtocol) -> str:
         return str(unmapped(host))
     except ValueError:
         return ""
+
+
+def ban_key(protocol: ReliableProtocol) -> str:
+    """What a ban of the peer's address is for: IPv6 by /64, this machine's own as well."""
+    return address_key(str(getattr(protocol.peer, "host", "")))
 
 
 def log_out(logout: Callable[[], None]) -> None:

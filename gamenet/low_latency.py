@@ -21,6 +21,7 @@ from gamenet.core.wire import (
     PREFIX_MASK,
     DatagramKind,
 )
+from gamenet.faults import DEFECT
 from gamenet.ports import BudgetedPort
 
 if TYPE_CHECKING:
@@ -49,7 +50,6 @@ class LowLatencyProtocol(DatagramProtocol):
         self._newcomers = host.newcomers
         self._now = 0.0
         self._in_turn = False
-        self._defect_logged = False
         self._sendto: Callable[[bytes, Address], int] | None = None
 
     def startProtocol(self) -> None:
@@ -82,11 +82,9 @@ class LowLatencyProtocol(DatagramProtocol):
         self._counters.receive_errors += 1
 
     def defect(self) -> None:
-        """A datagram met a defect of ours: logged once, for whoever sent it can send more."""
-        self._counters.receive_errors += 1
-        if not self._defect_logged:
-            self._defect_logged = True
-            log.failure("a defect in gamenet, please report it")
+        """A datagram met a defect of ours: logged now and then, for its sender can send more."""
+        self._counters.drop_datagram_defect += 1
+        self._host.failed(DEFECT)
 
     def datagramReceived(self, data: bytes, addr: Address) -> None:
         """A datagram came. Never raises, whatever it holds.

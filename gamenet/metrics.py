@@ -107,6 +107,7 @@ def status(service: StatusSource, started: float) -> dict[str, Any]:
         "game": host.config.game_name,
         "version": __version__,
         "secure": not host.config.insecure,
+        "insecure": int(host.config.insecure),
         "uptime_seconds": host.now() - started,
         "cpu_seconds": time.process_time(),
         "players": [
@@ -118,6 +119,7 @@ def status(service: StatusSource, started: float) -> dict[str, Any]:
             name: stat(name)
             for name in ("rate", "number", "per_second", "late_p50_ms", "late_p99_ms", "skipped")
         },
+        "reactor": {"beat_late_max_ms": 1_000 * host.beat_late_max},
         "inputs": {"taken": stat("inputs_taken"), "missing": stat("inputs_missing")},
         "drops": host.counters.drops(),
         "refusals": {reason.name: count for reason, count in host.refusals.items()},
@@ -254,6 +256,7 @@ class StatusChannel(HTTPChannel):
     def allHeadersReceived(self) -> None:
         """A body beyond the limit, or of unknown length, is refused before it is read."""
         if self.length is not None and self.length <= MAX_BODY_BYTES:
+            self.requests[-1].requestHeaders.removeHeader(b"content-type")
             super().allHeadersReceived()
             return
         self._done = True

@@ -28,6 +28,9 @@ IP_MTU_DISCOVER: int | None = getattr(
 )
 """Linux has it, and Python got a name for it in 3.14."""
 IP_PMTUDISC_DONT: Final = 0
+TCP_NOTSENT_LOWAT: int | None = getattr(
+    socket, "TCP_NOTSENT_LOWAT", 25 if sys.platform == "linux" else None
+)
 
 
 class BudgetedPort(udp.Port):
@@ -96,6 +99,21 @@ class BudgetedPort(udp.Port):
             protocol.defect()
         finally:
             protocol.end_turn()
+
+
+def set_tcp_buffers(transport: Any, send_bytes: int, unsent_bytes: int) -> None:
+    """Bound what the kernel keeps of a connection's outgoing bytes, where there is a socket."""
+    options: Any = getattr(getattr(transport, "socket", None), "setsockopt", None)
+    if options is None:
+        return
+    wanted = [(socket.SOL_SOCKET, socket.SO_SNDBUF, send_bytes)]
+    if TCP_NOTSENT_LOWAT is not None:
+        wanted.append((socket.IPPROTO_TCP, TCP_NOTSENT_LOWAT, unsent_bytes))
+    for level, option, value in wanted:
+        try:
+            options(level, option, value)
+        except OSError:
+            pass
 
 
 def listen(

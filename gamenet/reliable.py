@@ -9,12 +9,18 @@ closing TLS connection from filling memory, as Twisted's stock receiver was meas
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from twisted.internet.error import ConnectionDone
-from twisted.internet.interfaces import ITCPTransport
+from twisted.internet.interfaces import (
+    IHandshakeListener,
+    IPushProducer,
+    ISSLTransport,
+    ITCPTransport,
+)
 from twisted.protocols.basic import Int32StringReceiver
 from twisted.python.failure import Failure
+from zope.interface import implementer
 
 from gamenet.core import frames
 from gamenet.core.states import Input, State, step
@@ -22,26 +28,61 @@ from gamenet.core.states import Input, State, step
 if TYPE_CHECKING:
     from twisted.internet.interfaces import IDelayedCall
 
+    from gamenet.core.rates import FrameRates
     from gamenet.core.session import Session
     from gamenet.host import Host
 
+EXPORTER_LABEL: Final = b"EXPERIMENTAL gamenet udp v1"
+EXPORTER_BYTES: Final = 32
+SHORTEST_PAUSE_SECONDS: Final = 0.02
+"""A pause in reading costs a timer and two system calls, so none but a mere turn is shorter."""
 
+
+@implementer(IPushProducer)
+class _Tap:
+    """Told by the transport when what we write piles up."""
+
+    def __init__(self, protocol: ReliableProtocol) -> None:
+        self._protocol = protocol
+
+    def pauseProducing(self) -> None:
+        self._protocol.writable = False
+
+    def resumeProducing(self) -> None:
+        self._protocol.write_again()
+
+    def stopProducing(self) -> None:
+        self._protocol.writable = False
+
+
+@implementer(IHandshakeListener)
 class ReliableProtocol(Int32StringReceiver):
     """One TCP connection of either side.
 
     :param host: the conductor it reports to.
     :param state: where a connection of its side begins.
+    :param key: what the peer's address counts as at the gate, "" if it does not count.
     """
 
     MAX_LENGTH = frames.MAX_HELLO_BYTES
     noisy = False
     transport: Any  # more than ITransport: TCP's options, half-close and abort
 
-    def __init__(self, host: Host, state: State) -> None:
+    def __init__(self, host: Host, state: State, key: str = "") -> None:
         self._host = host
+        self.key = key
         self._counters = host.counters
         self.state = state
         self.session: Session | None = None
+        self.is_tls = False
+        self.secure = False
+        """True once a TLS 1.3 handshake is through."""
+        self.writable = True
+        """False while what was written before waits to leave: then only what must is written."""
+        self.rates: FrameRates | None = None
+        """What the peer may send; None for whatever it likes."""
+        self._read = 0
+        self._resuming: IDelayedCall | None = None
         self._latched = False
         self._deadline: IDelayedCall | None = None
 
@@ -55,8 +96,34 @@ class ReliableProtocol(Int32StringReceiver):
         if ITCPTransport.providedBy(self.transport):
             self.transport.setTcpNoDelay(True)
             self.transport.setTcpKeepAlive(True)
+        self.is_tls = bool(ISSLTransport.providedBy(self.transport))
+        self.transport.registerProducer(_Tap(self), True)
         self.expect_within(self._host.config.join_seconds, self._host.join_timed_out)
         self._host.run(self._host.connection_made, self)
+        if not self.is_tls:
+            self._host.run(self._host.connection_ready, self)
+
+    def handshakeCompleted(self) -> None:
+        """Called by Twisted once TLS stands; nothing was said before."""
+        if self._latched:
+            return
+        if self.transport.getHandle().get_protocol_version_name() != "TLSv1.3":
+            self._host.run(self._host.wrong_tls, self)
+            return
+        self.secure = True
+        self._host.run(self._host.connection_ready, self)
+
+    def exporter(self, context: bytes) -> bytes:
+        """Keying material that only the two ends of this TLS connection have.
+
+        :param context: session id and connection id, so that no two sessions get the same.
+        :returns: 32 bytes; b"" without TLS.
+        """
+        if not self.secure:
+            return b""
+        handle = self.transport.getHandle()
+        material: bytes = handle.export_keying_material(EXPORTER_LABEL, EXPORTER_BYTES, context)
+        return material
 
     def expect_within(self, seconds: float, call: Any) -> None:
         """Have *call* called with this connection unless ``expect_no_more`` comes first."""
@@ -81,6 +148,7 @@ class ReliableProtocol(Int32StringReceiver):
         self._host.run(self._receive, data)
 
     def _receive(self, data: bytes) -> None:
+        self._read = 0
         if self.session is not None:
             self.session.frame_heard = self._host.time
         super().dataReceived(data)
@@ -94,6 +162,34 @@ class ReliableProtocol(Int32StringReceiver):
             self._counters.drop_frame_after_end += 1
             return
         self._host.frame_received(self, string)
+        if self.rates is not None and not self._latched:
+            self._read += 1
+            wait = self.rates.charge(string, self._host.time)
+            if wait or self._read >= self.rates.per_read:
+                self._pause(wait)
+
+    def _pause(self, seconds: float) -> None:
+        """Read no more for a while: the peer's frames wait in the network, nothing is lost."""
+        if not self.paused:
+            if seconds:
+                self._counters.reads_paused += 1
+                seconds = max(seconds, SHORTEST_PAUSE_SECONDS)
+            self.pauseProducing()
+            self._resuming = self._host.reactor.callLater(seconds, self._resume)
+
+    def _resume(self) -> None:
+        self._resuming = None
+        # Ours, not Twisted's: the transport may call back at once with what has come meanwhile.
+        self.paused = False
+        self.transport.resumeProducing()
+        if not self._latched:
+            self.dataReceived(b"")
+
+    def write_again(self) -> None:
+        """Called by the transport once what was written has left."""
+        self.writable = True
+        if self.session is not None and not self._latched:
+            self._host.run(self.session.mark_frames)
 
     def lengthLimitExceeded(self, length: int) -> None:
         """A length prefix beyond the limit: nothing that follows can be trusted."""
@@ -105,6 +201,9 @@ class ReliableProtocol(Int32StringReceiver):
         """Called by Twisted once the connection is gone."""
         self._latch()
         self.expect_no_more()
+        if self._resuming is not None:
+            self._resuming.cancel()
+            self._resuming = None
         self._host.run(self._host.connection_lost, self, reason)
 
     def joined(self, session: Session, state: State) -> None:
@@ -144,9 +243,10 @@ class ReliableProtocol(Int32StringReceiver):
         self._latch()
         self.expect_within(self._host.config.close_seconds, ReliableProtocol.abort)
         half_close = getattr(self.transport, "loseWriteConnection", None)
-        if half_close is not None and ITCPTransport.providedBy(self.transport):
+        if half_close is not None and ITCPTransport.providedBy(self.transport) and not self.is_tls:
             half_close()
         else:
+            # TLS says that this was all, and reads on until the peer says the same.
             self.transport.loseConnection()
 
     def close_quietly(self) -> None:
@@ -157,11 +257,19 @@ class ReliableProtocol(Int32StringReceiver):
 
     def abort(self) -> None:
         """Cut the connection at once."""
+        if self.state is State.CLOSED:
+            return  # Twisted's TLS cannot be cut twice
         if self.state not in (State.CLOSING, State.CLOSED):
             self.step(Input.FAIL)
         self._latch()
         self.transport.abortConnection()
 
     def _latch(self) -> None:
-        self._latched = True
+        if not self._latched:
+            self._latched = True
+            # A producer would keep the transport from closing, a paused one from noticing the end.
+            self.transport.unregisterProducer()
+            if self.paused:
+                self.paused = False
+                self.transport.resumeProducing()
         self._unprocessed = b""

@@ -6,22 +6,26 @@ Layer 3. Runs on: the reactor thread. PROTOCOL sections 1 to 3.
 from __future__ import annotations
 
 import secrets
+from math import ceil
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from twisted.internet.protocol import ServerFactory
+from twisted.internet.protocol import Protocol, ServerFactory
+from twisted.logger import Logger
 
 from gamenet import ports
 from gamenet.addresses import join_address
 from gamenet.bridge import Bridge
 from gamenet.core import frames
+from gamenet.core.rates import FrameRates
 from gamenet.core.registry import Registry
 from gamenet.core.server_session import ServerSession
 from gamenet.core.states import Input, State
-from gamenet.errors import ConfigError, DisconnectReason, RefusalReason
+from gamenet.errors import DisconnectReason, RefusalReason
 from gamenet.events import Event, Joined, Left, Quality
+from gamenet.gate import RESERVED_FILES, Gate, Recent
 from gamenet.host import Host, quality_of
-from gamenet.joining import Door, address_of, log_out
+from gamenet.joining import Door, ban_key, log_out
 from gamenet.low_latency import LowLatencyProtocol
 from gamenet.reliable import ReliableProtocol
 from gamenet.server_verbs import ServerVerbs
@@ -32,13 +36,17 @@ if TYPE_CHECKING:
 
     from twisted.cred.portal import Portal
     from twisted.internet.interfaces import IAddress, IListeningPort
+    from twisted.python.failure import Failure
 
     from gamenet.config import ServerConfig
     from gamenet.core.seat import Seat
     from gamenet.core.session import Session
     from gamenet.sinks import Sink
 
-
+log = Logger()
+UNJOINED_FILES: Final = 16
+"""Of the connections that the process can carry, those that are kept for newcomers, so that they
+can be told that the server is full."""
 CLIENT_REASONS: Final = frozenset(
     {
         DisconnectReason.QUIT,
@@ -77,9 +85,26 @@ class ServerHost(Host):
         self.started = now()
         """Zero of the game clock, in monotonic seconds."""
         self._door = Door(self, portal)
-        self._unjoined: set[ReliableProtocol] = set()
+        self._unjoined: dict[ReliableProtocol, None] = {}
+        """Connections that have not joined, the oldest first."""
         self._logouts: dict[int, Callable[[], None]] = {}
         self._bans: dict[tuple[str, str], float] = {}
+        self._came_as: Recent[int, tuple[str, str]] = Recent(
+            config.address_table + config.max_players, lambda: ("", "")
+        )
+        """Account and address of the latest players, to ban them by."""
+        self.gate = Gate(config, now)
+        """What one address may ask."""
+        most = self.gate.max_sockets
+        if most is not None and config.max_players > most - UNJOINED_FILES:
+            log.warn(
+                "max_players={wanted}, but this process may have {files} files open, so at most "
+                "{players} can play; raise the limit (ulimit -n, LimitNOFILE=)",
+                wanted=config.max_players,
+                files=most + RESERVED_FILES,
+                players=max(1, most - UNJOINED_FILES),
+            )
+            self.registry.max_players = max(1, most - UNJOINED_FILES)
         self.closed_because: RefusalReason | None = None
         """Why nobody may join any more."""
 
@@ -91,16 +116,67 @@ class ServerHost(Host):
 
     # Joining.
 
-    def admit(self) -> bool:
-        """Whether one more connection may try to join."""
-        if len(self._unjoined) >= self.config.max_unjoined:
+    def admits(self, key: str) -> bool:
+        """Whether one more connection may try to join.
+
+        :param key: what its address counts as at the gate.
+        """
+        most = self.gate.max_sockets
+        if most is not None and len(self._alive) >= most:
+            self.counters.unjoined_refused += 1
+            return False
+        if not self.gate.accepts(key, self.now()):
+            self.counters.address_refused += 1
+            return False
+        if len(self._unjoined) >= self.config.max_unjoined and not self._makes_room(key):
             self.counters.unjoined_refused += 1
             return False
         return True
 
+    def _makes_room(self, key: str) -> bool:
+        """Cut somebody who says nothing, so that many of those keep nobody else out.
+
+        It is the oldest of the address that has the most of them. Whoever means to join has said
+        so within a few round trips, and is not among them.
+        """
+        counts: dict[str, int] = {}
+        oldest: dict[str, ReliableProtocol] = {}
+        for protocol in self._unjoined:
+            if protocol.state is State.AWAITING_HELLO:
+                counts[protocol.key] = counts.get(protocol.key, 0) + 1
+                oldest.setdefault(protocol.key, protocol)
+        if not counts:
+            return False
+        silent = oldest[max(counts, key=counts.__getitem__)]
+        self.counters.unjoined_cut += 1
+        self._is_through(silent)
+        self.run(silent.abort)
+        return True
+
     def connection_made(self, protocol: ReliableProtocol) -> None:
-        self._unjoined.add(protocol)
+        self._unjoined[protocol] = None
+        self.gate.came(protocol.key)
         self.track(protocol)
+        ports.set_tcp_buffers(
+            protocol.transport, self.config.tcp_send_buffer_bytes, self.config.tcp_unsent_bytes
+        )
+
+    def connection_ready(self, protocol: ReliableProtocol) -> None:
+        """The peer speaks first."""
+
+    def wrong_tls(self, protocol: ReliableProtocol) -> None:
+        protocol.abort()
+
+    def _is_through(self, protocol: ReliableProtocol) -> None:
+        """It does not try to join any more."""
+        if protocol in self._unjoined:
+            del self._unjoined[protocol]
+            self.gate.gone(protocol.key)
+
+    def connection_lost(self, protocol: ReliableProtocol, failure: Failure) -> None:
+        # Not before: a socket is a socket, refused, cut or gone.
+        self._is_through(protocol)
+        super().connection_lost(protocol, failure)
 
     def join_frame(self, protocol: ReliableProtocol, data: bytes) -> None:
         if protocol.state is State.UNCONFIRMED:
@@ -111,11 +187,18 @@ class ServerHost(Host):
         else:
             self._door.hello(protocol, data)
 
-    def refuse(self, protocol: ReliableProtocol, reason: RefusalReason) -> None:
-        """Answer a join with no."""
+    def refuse(
+        self, protocol: ReliableProtocol, reason: RefusalReason, retry_after_seconds: float = 0.0
+    ) -> None:
+        """Answer a join with no.
+
+        :param retry_after_seconds: when trying again makes sense; BUSY says a second by itself.
+        """
         self.refusals[reason] += 1
         # Counted as unjoined until it is closed: a socket is a socket, refused or not.
-        retry = 1 if reason is RefusalReason.BUSY else 0
+        if reason is RefusalReason.BUSY:
+            retry_after_seconds = max(1.0, retry_after_seconds)
+        retry = ceil(retry_after_seconds)
         protocol.finish(frames.encode_refuse(reason, retry), Input.REFUSE)
 
     def welcome(
@@ -127,6 +210,8 @@ class ServerHost(Host):
         """
         self._logouts[session.player.id] = logout
         self.registry.add(session)
+        self.gate.joined(protocol.key)
+        self._came_as.put(session.player.id, (session.player.account, ban_key(protocol)))
         self.add_session(protocol, session, State.UNCONFIRMED)
 
     def replace(self, session: ServerSession) -> None:
@@ -149,13 +234,23 @@ class ServerHost(Host):
         protocol.expect_no_more()
         session = protocol.session
         assert session is not None
-        self._unjoined.discard(protocol)
+        self._is_through(protocol)
+        self._door.confirmed(protocol)
+        config = self.config
+        protocol.rates = FrameRates(
+            config.frames_per_second,
+            config.frames_burst,
+            config.tcp_bytes_per_second,
+            config.chats_per_second,
+            config.frames_per_read,
+            self.time,
+        )
         self.counters.joins += 1
         self.seats[session.player.id] = session.seat
         self.datagram_routes[session.cid] = self.newcomers.pop(session.cid)
         peer = protocol.peer
         address = join_address(str(getattr(peer, "host", "")), int(getattr(peer, "port", 0)))
-        self._tell(Joined(session.player, address, secure=False))
+        self._tell(Joined(session.player, address, secure=protocol.secure))
 
     def control_came(self, session: Session, port: LowLatencyProtocol) -> None:
         protocol = self.connection_of(session)
@@ -178,7 +273,7 @@ class ServerHost(Host):
         return DisconnectReason.QUIT if reason.orderly else DisconnectReason.SESSION_LOST
 
     def session_over(self, protocol: ReliableProtocol, reason: DisconnectReason, text: str) -> None:
-        self._unjoined.discard(protocol)
+        self._door.dropped(protocol)
         session = protocol.session
         if session is None:
             return
@@ -187,6 +282,7 @@ class ServerHost(Host):
         assert isinstance(session, ServerSession)
         player = session.player
         self.registry.remove(session)
+        self.gate.left(protocol.key)
         self.forget_session(session)
         if self.seats.pop(player.id, None) is not None:
             self.counters.leaves += 1
@@ -254,17 +350,18 @@ class ServerHost(Host):
 
     def kick(self, player_id: int, reason: DisconnectReason, text: str, ban_seconds: float) -> None:
         """End a player's session, and keep account and address out for a while."""
+        if ban_seconds > 0:
+            # Also for one who has just left: a ban must not be a matter of being quick.
+            account, address = self._came_as.get(player_id)
+            bans = {key: until for key, until in self._bans.items() if until > self.time}
+            who = (("account", account), ("address", address))
+            bans.update((key, self.time + ban_seconds) for key in who if key[1])
+            self._bans = bans
         session = self.registry.by_player.get(player_id)
         if session is None:
             self.counters.drop_verb_gone += 1
-            return
-        protocol = self.connection_of(session)
-        if ban_seconds > 0 and protocol is not None:
-            bans = {key: until for key, until in self._bans.items() if until > self.time}
-            who = (("account", session.player.account), ("address", address_of(protocol)))
-            bans.update((key, self.time + ban_seconds) for key in who if key[1])
-            self._bans = bans
-        self._end_session(session, reason, text)
+        else:
+            self._end_session(session, reason, text)
 
     def cut_slow(self, player_id: int) -> None:
         """End the session of a player whose queue is far over its cap."""
@@ -276,6 +373,18 @@ class ServerHost(Host):
         return None if session is None else quality_of(session)
 
 
+class TurnedAway(Protocol):
+    """A connection beyond the limits: cut before a byte is read or written.
+
+    Twisted's TLS cannot stand a factory that makes no protocol, so there is one.
+    """
+
+    def connectionMade(self) -> None:
+        """Called by Twisted once connected."""
+        transport: Any = self.transport
+        transport.abortConnection()
+
+
 class GameServerFactory(ServerFactory):
     """A game server for those who own the reactor: listen with it, then ``listen_udp``.
 
@@ -284,7 +393,8 @@ class GameServerFactory(ServerFactory):
     :param config: its ``listen`` and ``udp`` are not used; you listen.
     :param portal: a ``twisted.cred`` portal whose realm gives
         :class:`~gamenet.credentials.IPlayerAvatar`; None lets everybody in as a guest.
-    :raises ConfigError: if the config asks for security that this version does not have.
+
+    Listen with TLS 1.3, unless the config says ``insecure``: plain connections are refused then.
     """
 
     noisy = False
@@ -299,26 +409,24 @@ class GameServerFactory(ServerFactory):
         now: Callable[[], float] = monotonic,
         random_bytes: Callable[[int], bytes] = secrets.token_bytes,
     ) -> None:
-        if not config.insecure:
-            raise ConfigError(
-                "insecure",
-                "this version has no TLS yet: say insecure=True (--insecure) to play over plain "
-                "TCP, on this machine only unless insecure_anywhere=True",
-            )
         if reactor is None:
             from twisted.internet import reactor
         self.host = ServerHost(sink, config, portal, reactor, now, random_bytes)
+        self.closes_at_once = False
+        """Whether whoever wraps this factory can stand that it makes no protocol. A connection
+        beyond the limits is then closed before the next is accepted, and holds no file."""
 
     @property
     def verbs(self) -> ServerVerbs:
         """The server's verbs, for use on the reactor thread."""
         return self.host.verbs
 
-    def buildProtocol(self, addr: IAddress | None) -> ReliableProtocol | None:
+    def buildProtocol(self, addr: IAddress | None) -> Protocol | None:
         """Called by Twisted for each connection; None closes it."""
-        if not self.host.admit():
-            return None
-        protocol = ReliableProtocol(self.host, State.AWAITING_HELLO)
+        key = self.host.gate.key(str(getattr(addr, "host", "")))
+        if not self.host.admits(key):
+            return None if self.closes_at_once else TurnedAway()
+        protocol = ReliableProtocol(self.host, State.AWAITING_HELLO, key)
         protocol.factory = self
         return protocol
 

@@ -239,10 +239,15 @@ class ServerVerbs:
     def disconnect(self, player: Player, text: str = "", *, ban_seconds: float = 0.0) -> None:
         """Remove a player, who reads *text*; with a ban, account and address stay out so long.
 
+        A ban holds for one who has just left, too.
+
         :raises UnknownPlayer: for an object that this server never issued.
+        :raises ValueError: for a time that is none.
         """
         host, out = self._live()
-        if self._seat(player) is not None:
+        if not 0 <= ban_seconds < float("inf"):
+            raise ValueError(f"ban_seconds must be a number of seconds, not {ban_seconds!r}")
+        if self._seat(player) is not None or ban_seconds:
             out.submit(host.kick, player.id, DisconnectReason.KICKED, text, ban_seconds)
 
     def quality(self, player: Player) -> Quality:

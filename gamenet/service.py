@@ -5,7 +5,6 @@ Layer 4. Runs on: the reactor thread.
 
 from __future__ import annotations
 
-import errno
 import secrets
 from time import monotonic
 from typing import TYPE_CHECKING, Any
@@ -13,18 +12,15 @@ from typing import TYPE_CHECKING, Any
 from twisted.application.service import Service
 from twisted.internet.defer import (
     Deferred,
-    DeferredList,
     TimeoutError,
     inlineCallbacks,
-    maybeDeferred,
 )
-from twisted.internet.error import CannotListenError
 from twisted.logger import Logger
 
-from gamenet.addresses import Place, join_address, parse_listen
 from gamenet.bridge import Bridge
-from gamenet.errors import ConfigError, DisconnectReason, ListenFailed
+from gamenet.errors import ConfigError, DisconnectReason
 from gamenet.game import AnyGame, GameThread
+from gamenet.listening import InsecureWarning, Listening
 from gamenet.server import GameServerFactory
 from gamenet.threads import note_use
 
@@ -41,9 +37,6 @@ if TYPE_CHECKING:
     from gamenet.sinks import Sink
 
 log = Logger()
-_NO_IPV6 = frozenset({errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT})
-FREE_PORT_TRIES = 10
-"""Attempts to find one number that is free for TCP and UDP in both families."""
 
 
 class GameServerService(Service):
@@ -68,25 +61,23 @@ class GameServerService(Service):
         now: Callable[[], float] = monotonic,
         random_bytes: Callable[[int], bytes] = secrets.token_bytes,
     ) -> None:
-        from gamenet.auth import make_portal
+        from gamenet.auth import PlayerPortal, make_portal
         from gamenet.facade import GameServer
 
         if reactor is None:
             from twisted.internet import reactor
         self.config = config
         self.bridge: Bridge | None = sink if isinstance(sink, Bridge) else None
-        if config.duplicate == "takeover" and portal is None and "anonymous" in config.auth:
-            raise ConfigError(
-                "duplicate",
-                "a takeover needs credentials that vouch for a name, such as auth memory:ada,bob "
-                "(--auth memory:ada,bob); guests have none",
-            )
+        if portal is None:
+            portal = make_portal(config.auth, config, reactor)
+        self._portal = portal if isinstance(portal, PlayerPortal) else None
+        is_ours = sink is None
         if sink is None:
             self.bridge = sink = Bridge(config)
         self.factory = GameServerFactory(
             sink,
             config,
-            portal=portal or make_portal(config.auth),
+            portal=portal,
             reactor=reactor,
             now=now,
             random_bytes=random_bytes,
@@ -95,9 +86,13 @@ class GameServerService(Service):
         """Called on the reactor thread when the game returned or raised by itself."""
         self.game_failed = False
         self._reactor = reactor
-        # Any, because Twisted's interface does not say that an address has a host and a port.
-        self._tcp: list[Any] = []
-        self._udp: list[Any] = []
+        try:
+            self._listening = Listening(config, self.factory, reactor)
+        except ConfigError:
+            if is_ours and self.bridge is not None:
+                self.bridge.finish()  # or it would stay open without an owner
+            raise
+        self._warning = InsecureWarning(reactor)
         self._stopping = False
         self._is_stopped = False
         self._stop_waiters: list[Deferred[None]] = []
@@ -136,22 +131,21 @@ class GameServerService(Service):
         :raises ListenFailed: with the address and the reason.
         """
         Service.privilegedStartService(self)
-        if not self._tcp:
-            self._listen()
+        if not self._listening.is_open:
+            self._listening.open()
 
     def startService(self) -> None:
         """Open the ports unless they are, and start the game."""
-        if not self._tcp:
-            self._listen()
+        if not self._listening.is_open:
+            self._listening.open()
         Service.startService(self)
         note_use()
+        if self._portal is not None:
+            self._portal.start()
         if self.facade is not None:
             self.facade.opened_at(self.address)
         if self.config.insecure:
-            log.warn(
-                "INSECURE: plain TCP. Whoever is on the path can read, change and take over "
-                "sessions; use it on this machine and for trying things out"
-            )
+            self._warning.start()
         if self.bridge is not None:
             log.info(
                 "Python's thread switch interval is {seconds} s while the server runs",
@@ -161,99 +155,38 @@ class GameServerService(Service):
             self._game_done = Deferred()
             self._thread.start()
 
-    def _listen(self) -> None:
-        place = parse_listen(self.config.listen, "listen")
-        for attempt in range(FREE_PORT_TRIES):
-            try:
-                self._open(place)
-            except ListenFailed:
-                self._close_ports()
-                # With a port of our own choosing, another one may be free for all sockets.
-                if place.port or attempt == FREE_PORT_TRIES - 1:
-                    raise
-            else:
-                return
+    def reload(self) -> bool:
+        """Read the certificate and its key again; players who are in notice nothing.
 
-    def _open(self, place: Place) -> None:
-        """Open TCP and UDP on every address that *place* stands for."""
-        reactor = self._reactor
-        port = place.port
-        for interface in self._interfaces(place):
-            try:
-                tcp = reactor.listenTCP(
-                    port, self.factory, backlog=self.config.listen_backlog, interface=interface
-                )
-            except (CannotListenError, OSError) as error:
-                self._cannot("TCP", interface, port, error)
-                continue
-            self._tcp.append(tcp)
-            port = tcp.getHost().port
-            if interface == "::":
-                break
-        udp_place = place if self.config.udp is None else parse_listen(self.config.udp, "udp")
-        udp_port = port if self.config.udp is None else udp_place.port
-        for interface in self._interfaces(udp_place, udp=True):
-            try:
-                udp: Any = self.factory.listen_udp(udp_port, interface)
-            except (CannotListenError, OSError) as error:
-                self._cannot("UDP", interface, udp_port, error)
-                continue
-            self._udp.append(udp)
-            udp_port = udp.getHost().port
-            log.info(
-                "UDP {where}: buffers of {asked} bytes asked, {granted} granted (in, out)",
-                where=join_address(interface, udp_port),
-                asked=self.config.udp_buffer_bytes,
-                granted=getattr(udp, "granted", None),
-            )
-        if not self._tcp or not self._udp:
-            raise ListenFailed(f"no address to listen on at {place!r}")
+        :returns: False if there are no files of ours to read.
+        :raises ConfigError: saying what is wrong; the certificate in use stays.
+        """
+        return self._listening.reload()
 
-    def _interfaces(self, place: Place, *, udp: bool = False) -> tuple[str, ...]:
-        """The addresses to bind: both families, and only this machine's when insecure."""
-        if place.interface:
-            return (place.interface,)
-        if self.config.insecure and not self.config.insecure_anywhere:
-            return ("127.0.0.1", "::1")
-        # A TCP socket on :: serves both families, where there are both; UDP has one for each.
-        return ("0.0.0.0", "::") if udp else ("::", "0.0.0.0")
+    @property
+    def secure(self) -> bool:
+        """Whether players come over TLS."""
+        return self._listening.secure
 
-    def _cannot(self, kind: str, interface: str, port: int, error: Exception) -> None:
-        """A port cannot be opened: without IPv6 that is normal, otherwise it is the end."""
-        cause = getattr(error, "socketError", error)
-        reason = getattr(cause, "strerror", None) or str(cause)
-        if interface in ("::1", "::") and getattr(cause, "errno", None) in _NO_IPV6:
-            log.info("not listening on {interface}: {reason}", interface=interface, reason=reason)
-            return
-        where = join_address(interface, port)
-        hint = ""
-        if getattr(cause, "errno", None) == errno.EADDRINUSE:
-            hint = "; another server is running there, or choose another port with --listen"
-        raise ListenFailed(f"cannot listen on {kind} {where}: {reason}{hint}")
-
-    def _close_ports(self) -> Deferred[Any]:
-        listening, self._tcp, self._udp = [*self._tcp, *self._udp], [], []
-        return DeferredList([maybeDeferred(port.stopListening) for port in listening])
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of the certificate in use, which a client can pin; "" for none of ours."""
+        return self._listening.fingerprint
 
     @property
     def port(self) -> int:
         """The TCP port in use."""
-        return int(self._tcp[0].getHost().port) if self._tcp else 0
+        return self._listening.port
 
     @property
     def udp_port(self) -> int:
         """The UDP port in use."""
-        return int(self._udp[0].getHost().port) if self._udp else 0
+        return self._listening.udp_port
 
     @property
     def address(self) -> str:
-        """An address that a client on this machine can use."""
-        if not self._tcp:
-            return ""
-        host = str(self._tcp[0].getHost().host)
-        if host in ("0.0.0.0", "::"):
-            host = "127.0.0.1"
-        return join_address(host, self.port)
+        """An address that a client on this machine can use, with a pin if it needs one."""
+        return self._listening.address
 
     # The game.
 
@@ -304,12 +237,13 @@ class GameServerService(Service):
     @inlineCallbacks
     def _stop(self) -> Generator[Deferred[Any], Any, None]:
         host = self.host
+        self._warning.stop()
         host.refuse_newcomers()
         host.drain()
         host.end_all(DisconnectReason.STOPPED)
         if self.bridge is not None:
             self.bridge.close()
-        closing = self._close_ports()
+        closing = self._listening.close()
         if self._game_done is not None:
             try:
                 yield self._game_done.addTimeout(self.config.stop_seconds, self._reactor)
@@ -320,6 +254,8 @@ class GameServerService(Service):
                     seconds=self.config.stop_seconds,
                 )
         yield closing
+        if self._portal is not None:
+            yield self._portal.stop()
         yield host.when_idle()
 
     def _stop_failed(self, failure: Failure) -> None:

@@ -12,8 +12,6 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Protocol
 
-from twisted.logger import Logger
-
 from gamenet.bridge import Bridge
 from gamenet.events import Event, Unreliable
 
@@ -21,8 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gamenet.core.counters import Counters
-
-log = Logger()
 
 
 class Sink(Protocol):
@@ -38,6 +34,7 @@ class OfferSink:
     :param sink: the user's object.
     :param capacity: events that may wait for it before unreliable ones are refused.
     :param observe: called with each event just before it is first offered.
+    :param failed: called with words for the log while an exception of the sink is at hand.
     """
 
     def __init__(
@@ -46,11 +43,13 @@ class OfferSink:
         capacity: int,
         observe: Callable[[Event], None],
         counters: Counters,
+        failed: Callable[[str], None],
     ) -> None:
         self._sink = sink
         self._capacity = capacity
         self._observe = observe
         self._counters = counters
+        self._failed = failed
         self._pending: deque[Event] = deque()
         self._observed = False
         self._taken = 0
@@ -88,7 +87,7 @@ class OfferSink:
                 taken = self._sink.offer(event)
             except Exception:
                 # Offered again it would only raise again; the game's defect must not stop others.
-                log.failure("the sink failed on {event}", event=type(event).__name__)
+                self._failed(f"the sink failed on {type(event).__name__}")
                 taken = True
             if not taken:
                 if type(event) is not Unreliable:

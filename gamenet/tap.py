@@ -21,11 +21,14 @@ from twisted.python import usage
 
 from gamenet._version import __version__
 from gamenet.addresses import parse_listen
-from gamenet.auth import AuthOptions, make_portal
-from gamenet.config import ServerConfig, build
+from gamenet.auth import AuthOptions, make_portal, public
+from gamenet.checks import build
+from gamenet.config import ServerConfig
 from gamenet.daemon import Daemon, Plan, care_for_exit_status, refuse
+from gamenet.entrance import entrance
 from gamenet.errors import ConfigError
 from gamenet.game import load_game, settings_of
+from gamenet.gate import RESERVED_FILES, raise_open_files
 from gamenet.threads import use_monotonic_clock
 
 if TYPE_CHECKING:
@@ -45,20 +48,20 @@ _NUMBERS: Final[dict[str, Callable[[str], float]]] = {
     "max-players": int,
     "stop-seconds": float,
 }
-_WITHOUT_TLS: Final = (
-    "encryption (TLS) comes in a later version of gamenet; to play today, on this machine only, "
-    "say so with --insecure"
-)
+_RENAMED: Final = {"cert": "cert_file", "key": "key_file"}
+"""Flags that are shorter than the names of their fields."""
 
 
 class Options(AuthOptions, usage.Options):
     """The command line of ``twistd gamenet``."""
 
-    synopsis = "--insecure [--game MODULE:ATTRIBUTE] [options]"
+    synopsis = "--cert FILE --key FILE | --insecure [--game MODULE:ATTRIBUTE] [options]"
     longdesc = (
         "Run a game server. A flag wins over the config file, the file over what the game says "
-        "about itself, and that over the default. Without --game the demo's game runs: try "
-        "twistd -n gamenet --insecure, and then gamenet bots localhost --insecure."
+        "about itself, and that over the default; the file knows more settings, every limit among "
+        "them. Without --game the demo's game runs: try gamenet cert, which says how to go on, or, "
+        "on this machine only, twistd -n gamenet --insecure and then gamenet bots localhost "
+        "--insecure. SIGHUP has the certificate and the key read again."
     )
     optFlags: Sequence[Sequence[str | None]] = [
         ["insecure", None, "Play over plain TCP, on this machine only."],
@@ -67,11 +70,19 @@ class Options(AuthOptions, usage.Options):
     ]
     optParameters: Sequence[Sequence[str | None]] = [
         ["game", "g", DEMO, "What to run: MODULE:ATTRIBUTE, a function or a Game."],
-        ["listen", None, None, "TCP: PORT, or tcp:PORT:interface=ADDRESS. [default: 7777]"],
-        ["udp", None, None, "UDP: the same; by default the port and interface of --listen."],
+        [
+            "listen",
+            None,
+            None,
+            "TCP: [tcp:]PORT[:interface=IP], ssl: tls: systemd: [default: 7777]",
+        ],
+        ["udp", None, None, "UDP: PORT, or PORT:interface=ADDRESS. [default: as --listen]"],
+        ["cert", None, None, "PEM file with the certificate, and those that vouch for it."],
+        ["key", None, None, "PEM file with its private key, which nobody else may read."],
         ["tick-rate", None, None, "Ticks of the game a second. [default: 30]"],
         ["max-players", None, None, "Players in the game. [default: 256]"],
         ["duplicate", None, None, "A second join of a name: refuse or takeover. [default: refuse]"],
+        ["rebind", None, None, "UDP addresses may change to: any, same-ip, off. [default: any]"],
         ["stop-seconds", None, None, "How long the game may take to stop. [default: 10]"],
         ["status", None, None, "Serve /healthz and /api/status: tcp:PORT[:interface=ADDRESS]."],
         ["config", "c", None, "A TOML file; its keys are the names of settings."],
@@ -80,9 +91,12 @@ class Options(AuthOptions, usage.Options):
     compData = usage.Completions(
         optActions={
             "app-dir": usage.CompleteDirs(),
-            "auth": usage.CompleteList(["anonymous", "memory:"]),
+            "auth": usage.CompleteList(["anonymous", "memory:", "file:", "ticket:"]),
+            "cert": usage.CompleteFiles("*.pem"),
             "config": usage.CompleteFiles("*.toml"),
             "duplicate": usage.CompleteList(["refuse", "takeover"]),
+            "key": usage.CompleteFiles("*.pem"),
+            "rebind": usage.CompleteList(["any", "same-ip", "off"]),
         }
     )
     plan: Plan
@@ -127,9 +141,8 @@ class Options(AuthOptions, usage.Options):
             place.interface = "127.0.0.1"
         game = load_game(self["game"])
         config = self._config(settings_of(game))
-        if not config.insecure:
-            raise ConfigError("", _WITHOUT_TLS)
-        return Plan(self["game"], game, config, make_portal(config.auth), place)
+        entrance(config, None)  # says now what is wrong with a certificate
+        return Plan(self["game"], game, config, make_portal(config.auth, config), place)
 
     def _config(self, own: Mapping[str, Any]) -> ServerConfig:
         """Flags over the file over the game's *own* settings over the defaults."""
@@ -154,7 +167,7 @@ class Options(AuthOptions, usage.Options):
             # Twisted has 0 for a flag that is not given, and None stands for other defaults here.
             if flag in NOT_FIELDS or value is None or value == 0:
                 continue
-            name = flag.replace("-", "_")
+            name = _RENAMED.get(flag) or flag.replace("-", "_")
             if flag in _NUMBERS:
                 try:
                     given[name] = _NUMBERS[flag](value)
@@ -178,6 +191,8 @@ def effective(plan: Plan) -> list[str]:
         value = getattr(plan.config, item.name)
         if item.name == "messages":
             value = [message.__qualname__ for message in value]
+        elif item.name == "auth":
+            value = [public(description) for description in value]
         lines.append(f"{item.name} = {_spell(value)}")
     return lines
 
@@ -194,6 +209,12 @@ def makeService(options: Options, reactor: Any = None) -> Daemon:
     """
     if reactor is None:
         from twisted.internet import reactor
-    if options.plan.config.monotonic_clock:
+    config = options.plan.config
+    raise_open_files(config.max_players + config.max_unjoined + 2 * RESERVED_FILES)
+    if config.monotonic_clock:
         use_monotonic_clock(reactor)
-    return Daemon(options.plan, options.parent, reactor)
+    try:
+        return Daemon(options.plan, options.parent, reactor)
+    except ConfigError as error:
+        # A file that was in order a moment ago.
+        refuse(str(error))

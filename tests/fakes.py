@@ -311,6 +311,8 @@ class FakeDatagramPort:
             self.machine.callLater(0, self.protocol.doStop)
 
 
+PILE_BYTES = 65_536
+"""Unread bytes at which Twisted tells a producer to pause."""
 DATA, FIN, RST = "data", "fin", "rst"
 
 
@@ -333,6 +335,8 @@ class FakeTransport:
         self.connected = True
         self.reading = True
         """False while the program does not read what has come."""
+        self.producer: Any = None
+        self._is_piled = False
         self.chunk = 65_536
         """Most bytes handed over at once."""
         self.written = b""
@@ -381,11 +385,40 @@ class FakeTransport:
     def read_again(self) -> None:
         """Read what has come."""
         self.reading = True
-        self._read()
+        self._read_on()
         self.network.settle()
 
     pauseProducing = stop_reading
-    resumeProducing = read_again
+
+    def resumeProducing(self) -> None:
+        """Read again, but not before the caller is through."""
+        if self.connected:
+            self.reading = True
+            self.network.later(self._read_on)
+
+    def _read_on(self) -> None:
+        self._read()
+        self.peer._look_at_pile()
+
+    def registerProducer(self, producer: Any, streaming: bool) -> None:
+        """Tell *producer* when what it writes piles up."""
+        assert streaming, "a pulled producer"
+        assert self.producer is None, "a second producer"
+        self.producer = producer
+
+    def unregisterProducer(self) -> None:
+        """Tell nobody any more."""
+        self.producer = None
+
+    def _look_at_pile(self) -> None:
+        """Pause whoever writes while the peer does not read, and resume it when it does."""
+        if self.producer is not None and self.connected:
+            if not self._is_piled and self.peer.unread_bytes > PILE_BYTES:
+                self._is_piled = True
+                self.producer.pauseProducing()
+            elif self._is_piled and self.peer.unread_bytes == 0:
+                self._is_piled = False
+                self.producer.resumeProducing()
 
     def getHost(self) -> IPv4Address | IPv6Address:
         """Our address."""
@@ -428,6 +461,7 @@ class FakeTransport:
             return
         self._inbox.append((kind, data))
         self._read()
+        self.peer._look_at_pile()
 
     def _read(self) -> None:
         while self._inbox and self.reading and self.connected:

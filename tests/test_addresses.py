@@ -16,6 +16,8 @@ from gamenet.addresses import (
 )
 from gamenet.errors import ConfigError
 
+PIN = "0123456789abcdef" * 4
+
 
 class ListenTests(SynchronousTestCase):
     """Where a server listens."""
@@ -62,10 +64,21 @@ class ListenTests(SynchronousTestCase):
         error = self.assertRaises(ConfigError, parse_listen, "tcp:1:interface=eth0", "listen")
         self.assertIn("eth0", str(error))
 
-    def test_endpoints_that_need_tls_say_so(self) -> None:
-        for text in ("ssl:7777", "tls:7777:privateKey=x", "unix:/tmp/x", "systemd:domain=INET"):
-            error = self.assertRaises(ConfigError, parse_listen, text, "listen")
-            self.assertIn("tcp:PORT", str(error))
+    def test_endpoints_are_kept_whole(self) -> None:
+        for text, has_tls in (
+            ("ssl:7777:privateKey=k.pem", True),
+            ("tls:/etc/keys:port=7777", True),
+            ("systemd:domain=INET:index=0", False),
+            ("fd:3", False),
+        ):
+            place = parse_listen(f" {text} ", "listen")
+            self.assertEqual((place.endpoint, place.has_tls), (text, has_tls))
+            self.assertEqual((place.port, place.interface, repr(place)), (0, "", text))
+        self.assertFalse(parse_listen("tcp:7777", "listen").has_tls)
+
+    def test_players_do_not_come_by_a_file(self) -> None:
+        error = self.assertRaises(ConfigError, parse_listen, "unix:/tmp/x", "listen")
+        self.assertIn("tcp:PORT", str(error))
 
     @given(st.text(max_size=40))
     def test_any_text_is_a_place_or_a_config_error(self, text: str) -> None:
@@ -93,7 +106,8 @@ class AddressTests(SynchronousTestCase):
             ("gamenet://[fe80::1%eth0]:1234", "fe80::1%eth0", 1234),
             (" localhost:1234 ", "localhost", 1234),
         ):
-            self.assertEqual(parse_address(text), (host, port), text)
+            self.assertEqual(parse_address(text), (host, port, ""), text)
+            self.assertEqual(parse_address(f"{text.strip()}#sha256={PIN}"), (host, port, PIN), text)
 
     def test_what_is_none_is_refused(self) -> None:
         for text in (
@@ -101,27 +115,35 @@ class AddressTests(SynchronousTestCase):
             "[::1", "[::1]x", "http://localhost", "user@host", "a/b", "[]:1",
         ):  # fmt: skip
             if text == "localhost:":
-                self.assertEqual(parse_address(text), ("localhost", DEFAULT_PORT))
+                self.assertEqual(parse_address(text), ("localhost", DEFAULT_PORT, ""))
                 continue
             error = self.assertRaises(ConfigError, parse_address, text)
             self.assertEqual(error.field, "address", text)
 
-    def test_a_pinned_certificate_needs_tls(self) -> None:
-        error = self.assertRaises(ConfigError, parse_address, "gamenet://host:1#sha256=00")
-        self.assertIn("TLS", str(error))
+    def test_a_pin_is_read_as_other_tools_print_it(self) -> None:
+        colons = ":".join(PIN[place : place + 2] for place in range(0, 64, 2)).upper()
+        self.assertEqual(parse_address(f"localhost#sha256={colons}").pin, PIN)
+
+    def test_a_pin_that_is_none_is_refused_with_what_would_be_right(self) -> None:
+        for pin in ("sha256=00", f"sha256={PIN}0", f"sha1={PIN}", PIN, "", f"sha256={PIN[:-1]}x"):
+            error = self.assertRaises(ConfigError, parse_address, f"gamenet://host:1#{pin}")
+            self.assertEqual(error.field, "address")
+            self.assertIn("gamenet cert", str(error))
 
     @given(st.text(max_size=40))
     def test_any_text_is_an_address_or_a_config_error(self, text: str) -> None:
         try:
-            host, port = parse_address(text)
+            host, port, pin = parse_address(text)
         except ConfigError:
             return
         self.assertTrue(host)
         self.assertTrue(0 < port <= 65_535)
+        self.assertIn(len(pin), (0, 64))
 
     @given(st.ip_addresses().map(str), st.integers(1, 65_535))
     def test_what_is_joined_is_parsed_again(self, host: str, port: int) -> None:
-        self.assertEqual(parse_address(join_address(host, port)), (host, port))
+        self.assertEqual(parse_address(join_address(host, port)), (host, port, ""))
+        self.assertEqual(str(parse_address(join_address(host, port))), join_address(host, port))
         self.assertEqual(parse_listen(join_address(host, port), "listen").interface, host)
 
 

@@ -123,7 +123,7 @@ class ProblemTests(SynchronousTestCase):
         self.assertEqual(problems.count, 101)
         self.assertEqual(len(problems.lines), MAX_ERROR_LINES)
         self.assertTrue(problems.lines[0].startswith("two lines [2Jxxx"))
-        self.assertTrue(all(len(line) <= 200 for line in problems.lines))
+        self.assertTrue(all(len(line) <= 400 for line in problems.lines))
 
     def test_theSameLineIsKeptOnce(self) -> None:
         problems = Problems()

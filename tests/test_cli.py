@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import signal
+import tempfile
+from typing import Any
+from unittest.mock import patch
 
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -28,7 +32,7 @@ class CommandLineTests(SynchronousTestCase):
     def test_helpNamesTheCommands(self) -> None:
         status, out, err = self.gamenet("--help")
         self.assertEqual((status, err), (0, ""))
-        for command in ("demo", "bots", "chat"):
+        for command in ("demo", "bots", "chat", "cert", "passwd", "ticket"):
             self.assertIn(command, out)
             self.assertEqual(self.gamenet(command, "--help")[0], 0)
 
@@ -46,6 +50,14 @@ class CommandLineTests(SynchronousTestCase):
             (("bots", "no such host:7777", "--insecure"), "not an address"),
             (("bots", "localhost:99999", "--insecure"), "port"),
             (("chat", "localhost:99999", "--insecure"), "port"),
+            (("chat", "localhost", "--insecure", "--ca", "x.pem"), "not allowed with"),
+            (("chat", "localhost", "--ca", "/nowhere/x.pem"), "cannot read /nowhere/x.pem"),
+            (("chat", "localhost#sha256=12", "--insecure"), "64 hex digits"),
+            (("chat", f"localhost#sha256={'ab' * 32}", "--insecure"), "a pin is for TLS"),
+            (("bots", f"localhost#sha256={'ab' * 32}", "--insecure"), "a pin is for TLS"),
+            (("chat", "localhost", "--password-file", "/nowhere/p"), "cannot read /nowhere/p"),
+            (("chat", "localhost", "--ticket-file", "/nowhere/t"), "cannot read /nowhere/t"),
+            (("chat", "localhost", "--ticket-file", os.devnull), "ticket: must have"),
         ):
             status, out, err = self.gamenet(*argv)
             self.assertEqual((status, out), (1, ""), argv)
@@ -53,6 +65,61 @@ class CommandLineTests(SynchronousTestCase):
             self.assertIn(expected, err)
             self.assertEqual(err.count("\n"), 1, err)
             self.assertTrue(err.endswith("\n"))
+
+
+class ProofTests(SynchronousTestCase):
+    """What is to prove who a player is."""
+
+    def setUp(self) -> None:
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.file = os.path.join(folder.name, "secret")
+
+    def given(self, data: bytes, *arguments: str) -> dict[str, Any]:
+        """What the client is made with."""
+        with open(self.file, "wb") as file:
+            file.write(data)
+        with patch("gamenet.chat.run_chat", return_value=0) as run:
+            self.assertEqual(main(["chat", "host", "--user", "ada", *arguments]), 0)
+        self.assertEqual(run.call_args.args[0], "host")
+        fields: dict[str, Any] = run.call_args.kwargs
+        self.assertEqual(
+            {name: fields.pop(name) for name in ("user", "insecure", "ca_file")},
+            {"user": "ada", "insecure": False, "ca_file": ""},
+        )
+        return fields
+
+    def test_theFirstLineOfAFile(self) -> None:
+        for data, password in (
+            (b"open sesame\n", "open sesame"),
+            (b"open sesame\r\nmore", "open sesame"),
+            ("schlüssel ".encode(), "schlüssel "),
+        ):
+            given = self.given(data, "--password-file", self.file)
+            self.assertEqual(given, {"password": password})
+
+    def test_tickets(self) -> None:
+        given = self.given(b"a.b.c\n", "--ticket-file", self.file)
+        self.assertEqual(given, {"ticket": b"a.b.c"})
+
+    def test_aPasswordThatIsAskedFor(self) -> None:
+        with patch("getpass.getpass", return_value="open sesame"):
+            self.assertEqual(self.given(b"", "--password"), {"password": "open sesame"})
+
+    def test_leavingInsteadOfAnswering(self) -> None:
+        with patch("getpass.getpass", side_effect=KeyboardInterrupt):
+            self.assertEqual(main(["chat", "host", "--user", "ada", "--password"]), 130)
+
+    def test_nothing(self) -> None:
+        self.assertEqual(self.given(b""), {})
+
+    def test_bytesThatAreNoText(self) -> None:
+        with open(self.file, "wb") as file:
+            file.write(b"\xff\xfe")
+        err = io.StringIO()
+        with contextlib.redirect_stderr(err):
+            self.assertEqual(main(["chat", "host", "--password-file", self.file]), 1)
+        self.assertIn("is not text in UTF-8", err.getvalue())
 
 
 class InterruptTests(SynchronousTestCase):

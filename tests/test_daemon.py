@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
+import sys
 import time
 from typing import TYPE_CHECKING, Any, ClassVar
+from unittest.mock import patch
 
 from twisted.application.service import MultiService, Service
 from twisted.internet.defer import Deferred, succeed
@@ -15,7 +18,7 @@ from twisted.logger import globalLogPublisher
 from twisted.python import usage
 
 from gamenet import daemon, tap
-from gamenet.errors import ListenFailed
+from gamenet.errors import ConfigError, ListenFailed
 from gamenet.game import Game
 from tests.test_tap import CommandLineTestCase
 
@@ -29,6 +32,10 @@ class Server(Service):
     address = "127.0.0.1:7777"
     problem: ClassVar[Exception | None] = None
     opened = 0
+    secure = False
+    fingerprint = "ab" * 32
+    read: ClassVar[list[object]] = []
+    """What reading the certificate again comes to, each time."""
 
     def __init__(self, config: ServerConfig, game: Any, *, portal: Any, reactor: Any) -> None:
         self.given = (config, game, portal, reactor)
@@ -49,6 +56,12 @@ class Server(Service):
     def game_stats(self) -> dict[str, float]:
         return {"rate": 1.0}
 
+    def reload(self) -> bool:
+        result = self.read.pop(0)
+        if isinstance(result, Exception):
+            raise result
+        return bool(result)
+
 
 class Reactor(MemoryReactorClock):
     """A reactor with a clock of its own, that can refuse to listen and to stop."""
@@ -60,6 +73,9 @@ class Reactor(MemoryReactorClock):
         if self.problem is not None:
             raise self.problem
         return super().listenTCP(port, *args, **named)
+
+    def callFromThread(self, call: Any, *args: Any) -> None:
+        self.callLater(0, call, *args)
 
     def stop(self) -> None:
         if self.stop_problem is not None:
@@ -147,6 +163,74 @@ class StartTests(DaemonTestCase):
         made.startService()
         self.assertEqual(made.server.opened, 1)
         self.assertEqual(len(self.reactor.tcpServers), 1)
+
+
+class HangupTests(DaemonTestCase):
+    """SIGHUP reads the certificate again."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.before = signal.getsignal(signal.SIGHUP)
+        self.addCleanup(signal.signal, signal.SIGHUP, self.before)
+
+    def start(self, *, secure: bool) -> Any:
+        self.patch(Server, "secure", secure)
+        made = self.make()
+        with patch.dict(sys.modules, {"twisted.internet.reactor": self.reactor}):
+            made.startService()
+        return made
+
+    def hang_up(self, *results: object) -> list[str]:
+        """What the log says of signals that have these results."""
+        self.patch(Server, "read", list(results))
+        self.events.clear()
+        for _ in results:
+            signal.raise_signal(signal.SIGHUP)
+            self.reactor.advance(0)
+        return self.logged()
+
+    def test_theCertificateIsReadAgain(self) -> None:
+        self.start(secure=True)
+        (line,) = self.hang_up(True)
+        self.assertEqual(line, f"the certificate was read again: sha256={'ab' * 32}")
+
+    def test_whatCannotBeUsedIsOneLineOfError(self) -> None:
+        made = self.start(secure=True)
+        (line,) = self.hang_up(ConfigError("key_file", "it is gone"))
+        self.assertIn("the certificate in use stays", line)
+        self.assertIn("key_file: it is gone", line)
+        self.assertEqual(made.errors, 1)
+
+    def test_itCanBeTriedAgain(self) -> None:
+        self.start(secure=True)
+        lines = self.hang_up(ConfigError("key_file", "it is gone"), True)
+        self.assertEqual(len(lines), 2)
+        self.assertIn("was read again", lines[1])
+
+    def test_certificatesOfOthersAreTheirsToRead(self) -> None:
+        self.start(secure=True)
+        (line,) = self.hang_up(False)
+        self.assertIn("itself", line)
+
+    def test_withoutTlsItDoesNoHarm(self) -> None:
+        daemon = self.start(secure=False)
+        self.assertIsNot(signal.getsignal(signal.SIGHUP), self.before)
+        daemon.reload()
+        self.assertIn("no certificate to read again", self.logged()[-1])
+
+
+class RootTests(DaemonTestCase):
+    def warnings(self, user: int) -> list[str]:
+        self.patch(os, "geteuid", lambda: user)
+        self.make().startService()
+        return [line for line in self.logged() if "root" in line]
+
+    def test_rootIsWarnedOnce(self) -> None:
+        (line,) = self.warnings(0)
+        self.assertIn("--uid", line)
+
+    def test_othersAreNot(self) -> None:
+        self.assertEqual(self.warnings(1000), [])
 
 
 class RefusedStartTests(DaemonTestCase):

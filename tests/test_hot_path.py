@@ -43,7 +43,9 @@ class HotPathTests(SynchronousTestCase):
     """From ``datagramReceived`` to the batch that the game gets."""
 
     def setUp(self) -> None:
-        self.world = World(self, bridged=True)
+        self.world = World(
+            self, bridged=True, datagrams_burst=10_000, bridge_events_per_player=10_000
+        )
         self.puppet: Puppet = self.world.puppet().confirm().bind()
         self.world.take()
         self.protocol = self.world.server.udp.protocol

@@ -418,7 +418,9 @@ class MigrationTests(SynchronousTestCase):
         self.assertEqual(kind, DatagramKind.CHALLENGE)
         puppet.send(DatagramKind.RESPONSE, body[:8])
         self.assertEqual(session.path.address, puppet.address)
-        self.assertEqual(len(world.server.of(PathChanged)), 1)
+        self.assertEqual(
+            [event.reason for event in world.server.of(PathChanged)], ["bound", "moved"]
+        )
 
     def test_a_response_from_elsewhere_proves_nothing(self) -> None:
         world = World(self)
@@ -440,3 +442,47 @@ class MigrationTests(SynchronousTestCase):
             puppet.send(DatagramKind.BIND, PADDING)
         self.assertEqual(len(world.network.datagrams) - before, 3)
         self.assertEqual(world.server.counters.drop_datagram_unexpected, 17)
+
+
+class ShareTests(SynchronousTestCase):
+    """Nobody fills the bridge alone."""
+
+    def world(self) -> World:
+        return World(
+            self,
+            bridged=True,
+            bridge_events=1_000,
+            datagrams_burst=5_000,
+            datagrams_per_second=5_000,
+        )
+
+    def test_a_noisy_player_gets_its_share_and_no_more(self) -> None:
+        world = self.world()
+        mallory = world.puppet().confirm().bind()
+        bob = world.join("bob")
+        for _ in range(2):
+            world.server.forget()
+            for _ in range(600):
+                mallory.send_messages((MessageType.UNRELIABLE, b"noise"))
+            bob.verbs.send_unreliable(b"and me")
+            bob.take()
+            world.settle()
+            world.server.take()
+            names = [event.player.name for event in world.server.of(Unreliable)]
+            self.assertEqual((names.count("mallory"), names.count("bob")), (256, 1))
+        self.assertEqual(world.server.counters.events_refused, 2 * (600 - 256))
+
+    def test_inputs_beyond_the_share_come_again_and_none_is_missing(self) -> None:
+        world = World(self, bridged=True, bridge_events_per_player=10)
+        ada = world.join("ada")
+        for number in range(30):
+            ada.verbs.send_input(number & 1)
+            ada.take()
+            world.run(0.02)
+        self.assertLessEqual(world.server.host.sink.waiting_events, 12)
+        for _ in range(10):
+            world.take()
+            world.run(0.1)
+        came = world.server.of(Input)
+        self.assertEqual([event.number for event in came], list(range(1, 31)))
+        self.assertEqual(sum(event.missing for event in came), 0)

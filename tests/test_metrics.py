@@ -143,6 +143,7 @@ class StatusTests(SiteTestCase):
                 "game": "tag/1",
                 "version": __version__,
                 "secure": False,
+                "insecure": 1,
                 "uptime_seconds": 12.5,
                 "players": [],
                 "ticks": {
@@ -153,6 +154,7 @@ class StatusTests(SiteTestCase):
                     "late_p99_ms": 1.5,
                     "skipped": 2,
                 },
+                "reactor": {"beat_late_max_ms": 0.0},
                 "inputs": {"taken": 7, "missing": 1},
                 "drops": {},
                 "refusals": {reason.name: 0 for reason in RefusalReason},

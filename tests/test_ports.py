@@ -247,7 +247,7 @@ class ErrorTests(PortCase):
             self.peer.sendto(b"?", port.socket.getsockname())
             port.doRead()
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
-        self.assertEqual(port.protocol._counters.receive_errors, 3)
+        self.assertEqual(port.protocol._counters.drop_datagram_defect, 3)
         self.assertIn(port, self.reactor.readers)
 
     def test_sending_after_the_close_is_counted(self) -> None:

@@ -7,23 +7,24 @@ from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from twisted.cred.credentials import IAnonymous
+from twisted.cred.checkers import ICredentialsChecker, InMemoryUsernamePasswordDatabaseDontUse
+from twisted.cred.credentials import IAnonymous, IUsernamePassword
 from twisted.cred.error import UnauthorizedLogin
 from twisted.cred.portal import Portal
 from twisted.internet.defer import Deferred
 from twisted.logger import formatEvent, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
+from zope.interface import implementer
 
-from gamenet.auth import make_portal
-from gamenet.config import ServerConfig
+from gamenet.auth import PlayerRealm, make_portal
+from gamenet.checkers import AnyNameChecker
 from gamenet.core import frames
 from gamenet.credentials import ClaimedName, IPlayerAvatar, PlayerAvatar
-from gamenet.errors import REFUSAL_TEXTS, ConfigError, DisconnectReason, RefusalReason
+from gamenet.errors import REFUSAL_TEXTS, DisconnectReason, RefusalReason
 from gamenet.events import Chat, Connected, Disconnected, Joined, Left, Received
 from gamenet.messages import Message
-from gamenet.server import GameServerFactory
 from tests.fakes import FIN, RST, framed
-from tests.world import ClientEnd, Recorder, World, hello
+from tests.world import ClientEnd, World, hello
 
 
 class Move(Message):
@@ -172,6 +173,27 @@ class RefusalTests(SynchronousTestCase):
         machine = world.machine()
         machine.address = "10.0.0.9"
         self.assertTrue(self.join(world, "bob", machine=machine).joined)
+
+    def test_who_has_just_left_is_banned_all_the_same(self) -> None:
+        world = World(self, portal=make_portal(["memory:ada,bob"]))
+        machine = world.machine()
+        ada = world.join("ada", machine=machine)
+        player = world.server.players["ada"]
+        ada.host.leave()
+        world.settle()
+        world.server.verbs.disconnect(player, ban_seconds=60.0)
+        world.settle()
+        self.check_refused(self.join(world, "ada"), RefusalReason.BANNED)
+        self.check_refused(self.join(world, "bob", machine=machine), RefusalReason.BANNED)
+
+    def test_a_ban_for_no_time_at_all_is_a_mistake(self) -> None:
+        world = World(self)
+        world.join("ada")
+        for seconds in (float("nan"), float("inf"), -1.0):
+            with self.assertRaises(ValueError):
+                world.server.verbs.disconnect(world.server.players["ada"], ban_seconds=seconds)
+        world.settle()
+        self.assertEqual(len(world.server.players), 1)
 
     def test_bans_that_are_over_are_forgotten(self) -> None:
         world = World(self)
@@ -323,14 +345,35 @@ class NameTests(SynchronousTestCase):
         world.close()
 
 
+@implementer(ICredentialsChecker)
+class OneAccount:
+    """Passwords by name; names that differ only in case are one account."""
+
+    credentialInterfaces = (IUsernamePassword,)
+
+    def __init__(self, passwords: ICredentialsChecker) -> None:
+        self._passwords = passwords
+
+    def requestAvatarId(self, credentials: Any) -> Any:
+        """The account."""
+        found = self._passwords.requestAvatarId(credentials)
+        return found.addCallback(lambda name: name.lower())
+
+
 class TakeoverTests(SynchronousTestCase):
     """A second join under the same name, by configuration."""
 
+    def world(self, **fields: Any) -> World:
+        """Where ada and bob have passwords, their names."""
+        accounts = InMemoryUsernamePasswordDatabaseDontUse(ada=b"ada", ADA=b"ada", bob=b"bob")
+        portal = Portal(PlayerRealm(), [OneAccount(accounts)])
+        return World(self, secure=True, portal=portal, duplicate="takeover", **fields)
+
     def test_the_one_whose_name_credentials_vouch_for_replaces_the_first(self) -> None:
-        world = World(self, portal=make_portal(["memory:ada"]), duplicate="takeover")
-        first = world.join("ada")
+        world = self.world()
+        first = world.join("ada", password="ada")
         before = world.server.players["ada"]
-        second = world.join("ADA")
+        second = world.join("ADA", password="ada")
         self.assertEqual(first.end().reason, DisconnectReason.REPLACED)
         self.assertEqual(
             [
@@ -345,12 +388,10 @@ class TakeoverTests(SynchronousTestCase):
         self.assertTrue(second.joined)
 
     def test_a_takeover_fits_into_a_full_server(self) -> None:
-        world = World(
-            self, portal=make_portal(["memory:ada,bob"]), duplicate="takeover", max_players=1
-        )
-        world.join("ada")
-        self.assertTrue(world.join("ada").joined)
-        late = world.client("bob")
+        world = self.world(max_players=1)
+        world.join("ada", password="ada")
+        self.assertTrue(world.join("ada", password="ada").joined)
+        late = world.client("bob", password="bob")
         world.settle()
         self.assertEqual(late.end().refusal, RefusalReason.FULL)
 
@@ -364,12 +405,12 @@ class TakeoverTests(SynchronousTestCase):
 
     def test_another_account_takes_nothing_over(self) -> None:
         logins = Logins()
-        world = World(self, portal=logins, duplicate="takeover")
-        first = world.client("ada")
+        world = World(self, secure=True, portal=logins, duplicate="takeover")
+        first = world.client("ada", password="one")
         world.settle()
         logins.grant(account="ada@one")
         world.settle()
-        second = world.client("ada")
+        second = world.client("ada", password="two")
         world.settle()
         logins.grant(account="ada@two")
         world.settle()
@@ -378,12 +419,48 @@ class TakeoverTests(SynchronousTestCase):
         self.assertEqual(logins.logouts, ["ada@two"])
 
     def test_taking_over_somebody_who_has_not_confirmed_is_no_left(self) -> None:
-        world = World(self, portal=make_portal(["memory:ada"]), duplicate="takeover")
-        puppet = world.puppet("ada")
-        world.join("ada")
+        world = self.world()
+        puppet = world.puppet("ada", mechanism=frames.PASSWORD, auth=b"ada")
+        world.join("ada", password="ada")
         self.assertEqual(world.server.of(Left), [])
         self.assertEqual(len(world.server.of(Joined)), 1)
         self.assertNotEqual(puppet.wire.ended, "")
+
+    def test_it_needs_no_room_of_its_own_at_its_address(self) -> None:
+        world = self.world(max_players_per_address=1)
+        home = world.machine()
+        world.join("ada", password="ada", machine=home)
+        self.assertTrue(world.join("ada", password="ada", machine=home).joined)
+        away = world.machine()
+        world.join("bob", password="bob", machine=away)
+        third = world.client("ada", password="ada", machine=away)
+        world.settle()
+        self.assertEqual(third.end().refusal, RefusalReason.FULL)
+
+    def test_a_guest_gives_way_to_who_proves_the_name(self) -> None:
+        checkers = [OneAccount(InMemoryUsernamePasswordDatabaseDontUse(ada=b"ada"))]
+        portal = Portal(PlayerRealm(), [*checkers, AnyNameChecker()])
+        world = World(self, secure=True, portal=portal, duplicate="takeover")
+        guest = world.join("ada")
+        self.assertTrue(world.join("ada", password="ada").joined)
+        self.assertEqual(guest.end().reason, DisconnectReason.REPLACED)
+
+    def test_a_claimed_name_takes_nothing_over(self) -> None:
+        world = World(self, portal=make_portal(["memory:ada"]), duplicate="takeover")
+        first = world.join("ada")
+        second = world.client("ada")
+        world.settle()
+        self.assertEqual(second.end().refusal, RefusalReason.DUPLICATE)
+        self.assertTrue(first.joined)
+
+    def test_a_guest_does_not_take_over_from_who_has_proved_the_name(self) -> None:
+        world = self.world()
+        first = world.join("ada", password="ada")
+        for wrong in (None, "wrong"):
+            second = world.client("ada", password=wrong)
+            world.settle()
+            self.assertEqual(second.end().refusal, RefusalReason.CREDENTIALS)
+        self.assertTrue(first.joined)
 
     def test_by_default_the_second_is_refused(self) -> None:
         world = World(self, portal=make_portal(["memory:ada"]))
@@ -486,7 +563,7 @@ class LoginTests(SynchronousTestCase):
         self.assertEqual(client.events, [])
         world.run(0.2)
         self.assertEqual(client.end().reason, DisconnectReason.UNREACHABLE)
-        self.assertEqual(world.server.host._unjoined, set())
+        self.assertEqual(list(world.server.host._unjoined), [])
         # And if it answers after all, who is gone is logged out at once.
         self.logins.grant()
         world.settle()
@@ -585,21 +662,29 @@ class LoginTests(SynchronousTestCase):
 class CapTests(SynchronousTestCase):
     """What is bounded before anybody has joined."""
 
-    def test_connections_beyond_the_cap_are_closed_unanswered_and_counted(self) -> None:
+    def test_beyond_the_cap_the_oldest_silent_one_goes_and_is_counted(self) -> None:
         world = World(self, max_unjoined=3)
         strangers = [world.stranger() for _ in range(3)]
+        self.assertTrue(world.join("ada").joined)
+        self.assertEqual([stranger.ended for stranger in strangers], [RST, "", ""])
+        self.assertEqual(strangers[0].heard, b"")
+        self.assertEqual(world.server.counters.unjoined_cut, 1)
+
+    def test_connections_beyond_the_cap_are_closed_unanswered_and_counted(self) -> None:
+        world = World(self, max_unjoined=3, portal=Logins())
+        waiting = [world.client(f"p{number}") for number in range(3)]
+        world.settle()
         client = world.client("ada")
         world.settle()
         self.assertEqual(client.end().reason, DisconnectReason.UNREACHABLE)
         self.assertEqual(world.server.counters.unjoined_refused, 1)
-        strangers[0].close()
-        self.assertTrue(world.join("ada").joined)
+        self.assertEqual([each.events for each in waiting], [[], [], []])
 
     def test_those_who_have_joined_do_not_count(self) -> None:
         world = World(self, max_unjoined=1)
         for number in range(5):
             world.join(f"p{number}")
-        self.assertEqual(world.server.host._unjoined, set())
+        self.assertEqual(list(world.server.host._unjoined), [])
 
     def test_those_who_were_refused_count_until_they_are_closed(self) -> None:
         """A socket is a socket: who is refused again and again must not hold more of them."""
@@ -612,7 +697,7 @@ class CapTests(SynchronousTestCase):
             self.assertEqual(len(world.server.host._unjoined), 1)
             stranger.close()
             world.settle()
-            self.assertEqual(world.server.host._unjoined, set())
+            self.assertEqual(list(world.server.host._unjoined), [])
 
 
 class ByeTests(SynchronousTestCase):
@@ -652,21 +737,34 @@ class StrangersLogTests(SynchronousTestCase):
 
         globalLogPublisher.addObserver(observe)
         self.addCleanup(globalLogPublisher.removeObserver, observe)
-        for _ in range(50):
-            world.stranger().say(framed(b"rubbish"))
+        bob = world.machine()
+        for _ in range(15):
+            world.stranger(bob).say(framed(b"rubbish"))
         self.assertEqual(len(lines), 1)
-        world.network.run(11.0)
         world.stranger().say(framed(b"rubbish"))
-        self.assertEqual(len(lines), 2)
-        self.assertIn("(50 such since the last line)", lines[1])
+        self.assertEqual(len(lines), 2, "another address has a line of its own")
+        world.network.run(11.0)
+        world.stranger(bob).say(framed(b"rubbish"))
+        self.assertEqual(len(lines), 3)
+        self.assertIn("(15 such)", lines[2])
+
+    def test_strangers_together_get_a_hundred_lines_a_second(self) -> None:
+        world = World(self)
+        lines: list[str] = []
+
+        def observe(event: Any) -> None:
+            if event.get("log_namespace") == "gamenet.host":
+                lines.append(formatEvent(event))
+
+        globalLogPublisher.addObserver(observe)
+        self.addCleanup(globalLogPublisher.removeObserver, observe)
+        for _ in range(150):
+            world.stranger().say(framed(b"rubbish"))
+        self.assertEqual(len(lines), 100)
 
 
 class FactoryTests(SynchronousTestCase):
     """For people who own the reactor."""
-
-    def test_a_config_that_asks_for_security_is_refused_for_now(self) -> None:
-        error = self.assertRaises(ConfigError, GameServerFactory, Recorder(), ServerConfig())
-        self.assertEqual(error.field, "insecure")
 
     def test_no_reactor_is_touched_when_one_is_given(self) -> None:
         world = World(self)

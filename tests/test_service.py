@@ -6,10 +6,13 @@ import errno
 import threading
 from typing import TYPE_CHECKING, Any
 
+from twisted.internet.defer import Deferred
 from twisted.internet.error import CannotListenError
 from twisted.internet.task import Clock
+from twisted.logger import globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
+from gamenet.auth import make_portal
 from gamenet.client import GameClientFactory
 from gamenet.config import ClientConfig, ServerConfig
 from gamenet.errors import ConfigError, DisconnectReason, ListenFailed, LocalProtocolError
@@ -212,11 +215,56 @@ class ListeningTests(ServiceCase):
         service.startService()
         self.assertEqual(len(self.machine.opened), 4)
 
-    def test_a_config_that_asks_for_security_is_refused_for_now(self) -> None:
-        error = self.assertRaises(
-            ConfigError, GameServerService, ServerConfig(), reactor=self.machine
+    def test_neither_tls_nor_the_word_that_there_is_none(self) -> None:
+        for make in (
+            lambda: GameServerService(ServerConfig(), reactor=self.machine),
+            lambda: GameServer(0),
+        ):
+            error = self.assertRaises(ConfigError, make)
+            for word in ("gamenet cert", "--cert", "cert_file=", "--insecure", "insecure=True"):
+                self.assertIn(word, str(error))
+
+
+class TrustTests(ServiceCase):
+    """What a service does about TLS and identities besides listening."""
+
+    def test_an_insecure_one_says_so_every_ten_minutes_until_it_stops(self) -> None:
+        events: list[Any] = []
+        globalLogPublisher.addObserver(events.append)
+        self.addCleanup(globalLogPublisher.removeObserver, events.append)
+        service = self.service()
+        service.startService()
+        self.assertFalse(service.secure)
+        self.network.run(1201.0)
+        service.stopService()
+        self.network.run(1200.0)
+        said = [event for event in events if event["log_format"].startswith("INSECURE")]
+        self.assertEqual(len(said), 3)
+
+    def test_the_portal_lives_as_long_as_the_service(self) -> None:
+        portal = make_portal((), ServerConfig(insecure=True), self.machine)
+        calls: list[str] = []
+        done: Deferred[None] = Deferred()
+        self.patch(portal, "start", lambda: calls.append("start"))
+        self.patch(portal, "stop", lambda: calls.append("stop") or done)
+        self.recorder = Recorder()
+        service = GameServerService(
+            ServerConfig(insecure=True),
+            sink=self.recorder,
+            portal=portal,
+            reactor=self.machine,
+            now=self.machine.seconds,
         )
-        self.assertEqual(error.field, "insecure")
+        self.assertEqual(calls, [])
+        service.startService()
+        self.assertEqual(calls, ["start"])
+        stopped = service.stopService()
+        self.network.run(5.0)
+        self.assertEqual(calls, ["start", "stop"])
+        self.assertNoResult(stopped)
+        done.callback(None)
+        self.network.run(5.0)
+        self.successResultOf(stopped)
 
 
 class StopTests(ServiceCase):
@@ -415,7 +463,7 @@ class AttachTests(SynchronousTestCase):
         config = ServerConfig(insecure=True, duplicate="takeover")
         error = self.assertRaises(ConfigError, GameServerService, config, reactor=Clock())
         self.assertEqual(error.field, "duplicate")
-        self.assertIn("--auth memory:", str(error))
+        self.assertIn("--auth file:", str(error))
 
     def test_who_did_not_start_the_server_cannot_stop_it(self) -> None:
         from gamenet.bridge import Bridge

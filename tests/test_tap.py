@@ -10,11 +10,16 @@ import tempfile
 from pathlib import Path
 
 from twisted.application.service import IServiceMaker
+from twisted.internet.testing import MemoryReactorClock
 from twisted.plugin import getPlugins
 from twisted.trial.unittest import SynchronousTestCase
 
 from gamenet import __version__, tap
+from gamenet.certificates import make_certificate
 from gamenet.config import ServerConfig
+from tests import certificates
+
+MADE = make_certificate(["localhost"])
 
 GAME = """
 import gamenet
@@ -79,7 +84,8 @@ class FlagTests(CommandLineTestCase):
         fields = {item.name.replace("_", "-") for item in dataclasses.fields(ServerConfig)}
         self.assertLessEqual(tap.NOT_FIELDS, flags)
         self.assertEqual(tap.NOT_FIELDS & fields, set())
-        self.assertEqual(flags - tap.NOT_FIELDS - fields, set())
+        self.assertEqual(flags - tap.NOT_FIELDS - fields, {"cert", "key"})
+        self.assertLessEqual({name.replace("_", "-") for name in tap._RENAMED.values()}, fields)
 
     def test_everyFlagReachesItsField(self) -> None:
         given: dict[str, tuple[str, object]] = {
@@ -90,10 +96,11 @@ class FlagTests(CommandLineTestCase):
             "tick-rate": ("12.5", 12.5),
             "max-players": ("3", 3),
             "auth": ("memory:ada", ("memory:ada",)),
-            "duplicate": ("takeover", "takeover"),
+            "rebind": ("same-ip", "same-ip"),
             "stop-seconds": ("0.5", 0.5),
         }
         flags = {flag.rstrip("=") for flag in tap.Options().longOpt} - tap.NOT_FIELDS
+        flags -= {"cert", "key", "duplicate"}  # not together with --insecure; see TlsTests
         self.assertEqual(set(given), flags)
         line = [f"--{flag}={text}" if text else f"--{flag}" for flag, (text, _) in given.items()]
         config = self.config(*line)
@@ -205,12 +212,12 @@ class CheckConfigTests(CommandLineTestCase):
 
 
 class RefusalTests(CommandLineTestCase):
-    def test_withoutTlsInsecureHasToBeSaid(self) -> None:
+    def test_neitherTlsNorInsecure(self) -> None:
         ended = self.assertRaises(SystemExit, tap.Options().parseOptions, [])
         self.assertEqual(ended.code, 1)
         said = self.err.getvalue()
         self.assertEqual(said.count("\n"), 1)
-        for word in ("TLS", "later version", "--insecure", "this machine"):
+        for word in ("gamenet cert", "--cert gamenet-cert.pem", "--key", "--insecure"):
             self.assertIn(word, said)
 
     def test_anUnknownFlag(self) -> None:
@@ -287,8 +294,84 @@ class RefusalTests(CommandLineTestCase):
         self.assertIn("passwords come with TLS", self.refusal("--auth", "memory:ada:secret"))
         self.assertIn("known are", self.refusal("--auth", "ldap"))
 
+    def test_aTakeoverThatNobodyCanProve(self) -> None:
+        self.assertIn("duplicate: ", self.refusal("--duplicate", "takeover"))
+
     def test_anAppDirThatIsNone(self) -> None:
         self.assertIn("'nowhere'", self.refusal("--app-dir", "nowhere"))
+
+
+class TlsTests(CommandLineTestCase):
+    """``--cert``, ``--key`` and the endpoints that have TLS."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.files = certificates.write(self.folder, MADE)
+
+    def parse(self, *arguments: str) -> tap.Options:
+        options = tap.Options()
+        options.parseOptions(["--app-dir", str(self.folder), *arguments])
+        return options
+
+    def test_bothFiles(self) -> None:
+        config = self.config("--cert", self.files.cert, "--key", self.files.key)
+        self.assertEqual((config.cert_file, config.key_file), self.files)
+        self.assertFalse(config.insecure)
+
+    def test_inTheConfigFile(self) -> None:
+        path = self.write(
+            "c.toml", f"cert_file = '{self.files.cert}'\nkey_file = '{self.files.key}'\n"
+        )
+        self.assertEqual(self.config("--config", str(path)).key_file, self.files.key)
+
+    def test_anEndpointWithItsOwn(self) -> None:
+        listen = f"ssl:7777:privateKey={self.files.key}:certKey={self.files.cert}"
+        self.assertEqual(self.config("--listen", listen).listen, listen)
+
+    def test_secretsAreForTls(self) -> None:
+        config = self.config(
+            "--cert", self.files.cert, "--key", self.files.key, "--auth", "memory:ada:secret"
+        )
+        self.assertEqual(config.auth, ("memory:ada:secret",))
+
+    def test_aTakeoverIsForThoseWhoProveTheirNames(self) -> None:
+        given = ("--cert", self.files.cert, "--key", self.files.key, "--duplicate", "takeover")
+        self.assertEqual(self.config(*given, "--auth", "memory:ada:secret").duplicate, "takeover")
+        for auth in ("anonymous", "memory:ada,bob"):
+            self.assertIn("duplicate: ", self.refusal(*given, "--auth", auth))
+
+    def test_checkConfigShowsNoPasswords(self) -> None:
+        self.assertRaises(
+            SystemExit, self.parse, "--check-config", "--cert", self.files.cert,
+            "--key", self.files.key, "--auth", "memory:ada:opensesame",
+        )  # fmt: skip
+        self.assertIn("memory:", self.out.getvalue())
+        self.assertNotIn("opensesame", self.out.getvalue())
+
+    def test_refusals(self) -> None:
+        key = str(self.folder / "open.pem")
+        Path(key).write_bytes(MADE.key)
+        os.chmod(key, 0o644)
+        cert = ("--cert", self.files.cert)
+        for arguments, said in (
+            (cert, "key_file: a certificate and its key are given together"),
+            (("--key", self.files.key), "cert_file: a certificate and its key"),
+            ((*cert, "--key", key), f"chmod 600 {key}"),
+            ((*cert, "--key", "none.pem"), "No such file"),
+            ((*cert, "--key", self.files.key, "--insecure"), "insecure: "),
+            (("--listen", f"ssl:7777:privateKey={key}:certKey={self.files.cert}"), "chmod 600"),
+            (("--listen", "ssl:7777:privateKey=none.pem"), "No such file"),
+            (("--listen", "fd:three", "--insecure"), "'three' is not the number"),
+            (("--rebind", "always", "--insecure"), "rebind"),
+        ):
+            self.assertIn(said, self.refusal(*arguments))
+
+    def test_aFileThatChangedBeforeTheStart(self) -> None:
+        options = self.parse("--cert", self.files.cert, "--key", self.files.key)
+        os.chmod(self.files.key, 0o644)
+        ended = self.assertRaises(SystemExit, tap.makeService, options, MemoryReactorClock())
+        self.assertEqual(ended.code, 1)
+        self.assertIn("chmod 600", self.err.getvalue())
 
 
 class AppDirTests(CommandLineTestCase):

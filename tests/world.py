@@ -7,20 +7,27 @@ was delivered or dropped for one counted cause, and nothing is left behind once 
 
 from __future__ import annotations
 
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from gamenet import bridge as bridge_module
 from gamenet import loop as loop_module
 from gamenet.bridge import Bridge
+from gamenet.certificates import make_certificate
 from gamenet.client import GameClientFactory
 from gamenet.client_facade import GameClient
 from gamenet.config import ClientConfig, ServerConfig
 from gamenet.core import frames
-from gamenet.core.record import CLIENT_TO_SERVER, SERVER_TO_CLIENT, Opener, Sealer, derive
+from gamenet.core.record import Opener, Schedule, Sealer
 from gamenet.core.wire import ACKS, HEADER, PADDING, DatagramKind, pack_messages
 from gamenet.events import Connected, Disconnected, Event, Joined, Left, PathChanged, Player
 from gamenet.facade import GameServer
+from gamenet.reliable import EXPORTER_LABEL
 from gamenet.server import GameServerFactory
+from gamenet.tls import ClientCreator, ServerContext, client_creator, wrap_client, wrap_server
+from tests import certificates
+from tests.core.terms import accept as accept
 from tests.fakes import (
     PORT,
     SERVER_ADDRESS,
@@ -39,10 +46,27 @@ if TYPE_CHECKING:
     from gamenet.host import Host
 
 EventT = TypeVar("EventT")
-SECRET = bytes(range(32))
-SESSION_ID = bytes(range(16))
 CLOSE_SECONDS = 3.0
 """Longer than any closing connection may linger."""
+
+
+_made: list[Any] = []
+
+
+def identity() -> ServerContext:
+    """The certificate that every secure world's server has."""
+    if not _made:
+        # Removed with the process.
+        folder = TemporaryDirectory()
+        files = certificates.write(Path(folder.name), make_certificate(["server.example"]))
+        _made.extend((ServerContext(files.cert, files.key), folder))
+    context: ServerContext = _made[0]
+    return context
+
+
+def pinned() -> ClientCreator:
+    """Trusts that certificate and no other."""
+    return client_creator("server.example", pin=identity().fingerprint)
 
 
 class Recorder:
@@ -116,6 +140,7 @@ class ServerEnd(End):
     ) -> None:
         super().__init__(machine, bridge, Recorder())
         self.config = config
+        self.secure = not config.insecure
         self.factory = GameServerFactory(
             self.sink,
             config,
@@ -126,7 +151,9 @@ class ServerEnd(End):
         )
         self.host = self.factory.host
         self.verbs = self.factory.verbs if bridge is None else GameServer.attach(bridge)
-        self.listening = machine.listenTCP(PORT, self.factory)
+        self.listening = machine.listenTCP(
+            PORT, wrap_server(identity(), self.factory) if self.secure else self.factory
+        )
         self.udp: Any = self.factory.listen_udp(PORT)
 
     @property
@@ -157,12 +184,16 @@ class ClientEnd(End):
         user: str,
         bridge: Bridge | None,
         server: tuple[str, int],
+        password: str | None = None,
+        ticket: bytes | None = None,
     ) -> None:
         super().__init__(machine, bridge, Recorder())
         self.factory = GameClientFactory(
             self.sink,
             config,
             user=user,
+            password=password,
+            ticket=ticket,
             reactor=machine,
             now=machine.seconds,
             random_bytes=random_bytes(2),
@@ -171,10 +202,14 @@ class ClientEnd(End):
         if bridge is None:
             self.verbs: Any = self.factory.verbs
         else:
-            self.verbs = GameClient("localhost", user=user, config=config)
+            self.verbs = GameClient(
+                "localhost", user=user, password=password, ticket=ticket, config=config
+            )
             self.verbs._started(bridge)
             self.verbs._connect(self.host, bridge)
-        self.transport = machine.connect(self.factory, server)
+        self.transport = machine.connect(
+            self.factory if config.insecure else wrap_client(pinned(), self.factory), server
+        )
 
     @property
     def session(self) -> Any:
@@ -203,6 +238,7 @@ class World:
     :param test: whose end closes the world and checks the books.
     :param bridged: games behind bridges, which take events when a test says ``take``; otherwise
         games on the reactor thread, which take them at once.
+    :param secure: over TLS; everybody who comes pins the server's certificate.
     :param fields: of the server's configuration.
     """
 
@@ -211,6 +247,7 @@ class World:
         test: SynchronousTestCase,
         *,
         bridged: bool = False,
+        secure: bool = False,
         portal: Any = None,
         address: str = SERVER_ADDRESS,
         **fields: Any,
@@ -225,7 +262,8 @@ class World:
         if bridged:
             test.patch(bridge_module, "monotonic", self.network.seconds)
             test.patch(loop_module, "monotonic", self.network.seconds)
-        config = ServerConfig(insecure=True, **fields)
+        self.secure = secure
+        config = ServerConfig(insecure=not secure, **fields)
         self.server = ServerEnd(
             Machine(self.network, address), config, Bridge(config) if bridged else None, portal
         )
@@ -241,11 +279,27 @@ class World:
         prefix = "fd00::" if ":" in self.address else "10.0.0."
         return Machine(self.network, f"{prefix}{self._machines}", public_address)
 
-    def client(self, user: str = "", *, machine: Machine | None = None, **fields: Any) -> ClientEnd:
+    def client(
+        self,
+        user: str = "",
+        *,
+        machine: Machine | None = None,
+        password: str | None = None,
+        ticket: bytes | None = None,
+        **fields: Any,
+    ) -> ClientEnd:
         """A client that has just begun to join."""
-        config = ClientConfig(**{"insecure": True, **fields})
+        config = ClientConfig(**{"insecure": not self.secure, **fields})
         bridge = Bridge(config) if self.bridged else None
-        client = ClientEnd(machine or self.machine(), config, user, bridge, (self.address, PORT))
+        client = ClientEnd(
+            machine or self.machine(),
+            config,
+            user,
+            bridge,
+            (self.address, PORT),
+            password,
+            ticket,
+        )
         self.clients.append(client)
         return client
 
@@ -257,10 +311,12 @@ class World:
         self.test.assertTrue(client.bound, f"the datagrams of {user} do not pass")
         return client
 
-    def stranger(self) -> Stranger:
+    def stranger(self, machine: Machine | None = None) -> Stranger:
         """Somebody who connects and says nothing yet."""
         factory = StrangerFactory()
-        self.machine().connect(factory, (self.address, PORT))
+        (machine or self.machine()).connect(
+            wrap_client(pinned(), factory) if self.secure else factory, (self.address, PORT)
+        )
         self.settle()
         (stranger,) = factory.made
         self.strangers.append(stranger)
@@ -328,7 +384,9 @@ class World:
         self.server.udp.stopListening()
         self.settle()
         for stranger in self.strangers:
-            stranger.transport.abortConnection()
+            # Twisted's TLS raises if what it wraps is closed already.
+            if getattr(stranger.transport, "_tlsConnection", self) is not None:
+                stranger.transport.abortConnection()
         self.run(CLOSE_SECONDS)
         self.check_books()
         for end in self.ends:
@@ -336,7 +394,7 @@ class World:
                 end.bridge.finish()
         self.settle()
         self.check_empty()
-        self.test.assertEqual(self.server.host._unjoined, set(), "connections counted as joining")
+        self.test.assertEqual(list(self.server.host._unjoined), [], "counted as joining")
         self.test.assertEqual(len(self.server.host.registry), 0)
         for end in self.ends:
             self.test.assertEqual(end.host.datagram_routes, {})
@@ -374,11 +432,15 @@ class Puppet:
 
     def use_keys(self, accept: frames.Accept) -> None:
         """Seal and open as the client of this session."""
-        schedule = (accept.session_id, accept.cid, accept.suite, accept.flags)
-        self.sealer = Sealer(
-            derive(accept.udp_secret, b"", CLIENT_TO_SERVER, *schedule), accept.cid
-        )
-        self.opener = Opener(derive(accept.udp_secret, b"", SERVER_TO_CLIENT, *schedule))
+        exporter = b""
+        if self.world.secure:
+            exporter = self.wire.transport.getHandle().export_keying_material(
+                EXPORTER_LABEL, 32, accept.session_id + accept.cid.to_bytes(4, "big")
+            )
+        self.schedule = Schedule(accept, exporter)
+        to_server, to_client = self.schedule.directions()
+        self.sealer = Sealer(to_server, accept.cid)
+        self.opener = Opener(to_client)
 
     def confirm(self) -> Puppet:
         """Acknowledge, as every client does at once: the game is told of the player."""
@@ -440,33 +502,6 @@ def hello(user: str, **fields: Any) -> frames.Hello:
         "auth": b"",
     }
     return frames.Hello(**{**values, **fields})
-
-
-def accept(**fields: Any) -> frames.Accept:
-    """An ACCEPT as a server's, but for *fields*."""
-    values: dict[str, Any] = {
-        "version": frames.VERSION,
-        "suite": frames.SUITE_AES_256_GCM,
-        "flags": frames.ACCEPT_INSECURE,
-        "session_id": SESSION_ID,
-        "cid": 0xC1D,
-        "udp_secret": SECRET,
-        "resume_token": bytes(32),
-        "resume_seconds": 0,
-        "udp_port": 0,
-        "received": 0,
-        "max_frame": frames.MAX_FRAME_BYTES,
-        "max_datagram": 1200,
-        "datagrams_per_second": 240,
-        "window_messages": 256,
-        "window_bytes": 262_144,
-        "tick_rate_x100": 3000,
-        "max_input_hz": 120,
-        "input_bits": 16,
-        "player_id": 7,
-        "name": "ada",
-    }
-    return frames.Accept(**{**values, **fields})
 
 
 def hosts(world: World) -> list[Host]:

@@ -9,32 +9,37 @@ from typing import TYPE_CHECKING, Final
 
 from gamenet.core import frames
 from gamenet.core.clock import ServerClock
+from gamenet.core.frames import Kind
 from gamenet.core.inputs import InputSender
 from gamenet.core.path import Address, ClientPath
 from gamenet.core.quality import microseconds
-from gamenet.core.session import ACK_SECONDS, Session, Setup
+from gamenet.core.rates import Bucket
+from gamenet.core.session import ACK_SECONDS, Session
 from gamenet.core.state_channel import StateReceiver
 from gamenet.core.text import clean
 from gamenet.core.wire import (
     CHALLENGE_BYTES,
     INPUT_ACK,
     IS_MESSAGE,
-    MAX_BODY_BYTES,
     PADDING,
     TIME_QUERY,
     TYPE_MASK,
     DatagramKind,
     MessageType,
 )
-from gamenet.errors import DisconnectReason, WireError
+from gamenet.errors import DisconnectReason, RemoteProtocolError, WireError
 from gamenet.events import SERVER, Chat, PathChanged, Player, State
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from gamenet.core.setup import Setup
+
 TIME_SECONDS: Final = 1.0
 """How often the client asks for the time, once it has asked a few times four times as often."""
 SETTLED_SAMPLES: Final = 8
+PACE: Final = 0.95
+"""Share of the server's limit on datagrams that we use."""
 MAX_AUTHORS: Final = 1_024
 """Chat authors remembered as one object each."""
 _INPUT: Final = int(MessageType.INPUT)
@@ -47,13 +52,17 @@ _TIME: Final = int(MessageType.TIME)
 class ClientSession(Session):
     """The joined session, as the client's reactor thread sees it.
 
+    :param datagrams_per_second: what the server lets us send; messages wait for their turn.
     :param take_state: called with each newer state; keeps only the last.
     :param seen_state: tells the newest state number that the game has taken.
     """
 
     __slots__ = (
         "_authors",
+        "_held_back",
+        "_moving",
         "_next_time",
+        "_pace",
         "_seen_state",
         "_take_state",
         "clock",
@@ -68,12 +77,16 @@ class ClientSession(Session):
         *,
         address: Address,
         longest_pause_seconds: float,
+        datagrams_per_second: int,
         input_bits: int,
         take_state: Callable[[State], None],
         seen_state: Callable[[], int],
     ) -> None:
         super().__init__(setup)
         self.path = ClientPath(address, longest_pause_seconds)
+        # Kept a little below what the server allows, whose clock may run faster than ours.
+        rate = max(1.0, PACE * datagrams_per_second)
+        self._pace = Bucket(rate, max(1.0, rate / 4), setup.now)
         self.inputs = InputSender(input_bits)
         self.states = StateReceiver()
         self.clock = ServerClock()
@@ -82,6 +95,10 @@ class ClientSession(Session):
         self._next_time = 0.0
         self._authors: dict[int, Player] = {self.player.id: self.player, 0: SERVER}
         self._unheard = True
+        self._held_back = False
+        """Something to send waits for its turn."""
+        self._moving = False
+        """The server asked for a proof of our address although the path was bound."""
 
     @property
     def route(self) -> Address | None:
@@ -95,6 +112,20 @@ class ClientSession(Session):
 
     def _data_came(self) -> None:
         self._bound()
+
+    def _address_heard(self, address: Address, now: float) -> None:
+        # A server may answer from any of its addresses; what counts is that it can seal.
+        self._expected = address
+
+    def _receive_rekey(self, data: bytes, now: float) -> None:
+        if data[0] != Kind.REKEY:
+            raise RemoteProtocolError("REKEYED from a server")
+        epoch, salt = frames.decode_rekey(data)
+        self.keys.follow(epoch, salt, self.window.highest, now)
+        self._use(self.keys.opener)
+        self.counters.rekeys += 1
+        self._control_frames.append(frames.encode_rekeyed(epoch))
+        self.mark_frames()
 
     def _bound(self) -> None:
         self.path.bound = True
@@ -131,15 +162,28 @@ class ClientSession(Session):
         self._take_state(State(number, value, tick, seconds, input_number))
 
     def _receive_control(self, kind: int, body: bytes, address: Address, now: float) -> bool:
-        if kind == DatagramKind.CHALLENGE and len(body) == MAX_BODY_BYTES:
+        if kind == DatagramKind.CHALLENGE and len(body) >= CHALLENGE_BYTES:
+            # One answer, however many ask; and only ever to where the server is.
+            self._control = [one for one in self._control if one[0] != DatagramKind.RESPONSE]
             self._control.append((DatagramKind.RESPONSE, body[:CHALLENGE_BYTES], self.path.address))
+            # The answer to a BIND is padded; a short one comes of our other datagrams' address.
+            self._moving = self.path.bound and len(body) == CHALLENGE_BYTES
             self.mark_dirty()
         elif kind == DatagramKind.BOUND and not body:
             if not self.path.bound:
                 self._bound()
+            elif self._moving:
+                self._moved()
         elif kind != DatagramKind.PONG or len(body) != 4:
             return False
         return True
+
+    def _moved(self) -> None:
+        """The server follows us to our new address."""
+        self._moving = False
+        self.quality.restart(self.window.highest)
+        self.counters.path_switches += 1
+        self.turn.emit(PathChanged(self.player, "udp", "moved"))
 
     def _receive_say(self, data: bytes) -> None:
         author, name, text, private = frames.decode_said(data)
@@ -150,6 +194,18 @@ class ClientSession(Session):
             player = self._authors[author] = Player(author, clean(name), "")
         self._await_taking()
         self.turn.emit(Chat(player, clean(text), private))
+
+    def datagrams_to_send(self, now: float) -> list[tuple[bytes, Address]]:
+        """As for every session, but at the pace that the server allows."""
+        if self.path.bound and self._pace.wait(1, now) and not self._control:
+            self._held_back = True
+            self._timer = self.next_tick = 0.0
+            return []
+        out = super().datagrams_to_send(now)
+        if out:
+            self._held_back = False
+            self._pace.take(len(out), now)
+        return out
 
     def _messages(self, now: float) -> list[tuple[int, bytes]]:
         messages: list[tuple[int, bytes]] = []
@@ -165,6 +221,8 @@ class ClientSession(Session):
 
     def tick(self, now: float) -> DisconnectReason | None:
         path = self.path
+        if self._held_back:
+            self.mark_dirty()
         silent = now - self.last_datagram_out
         if path.attempt_due(now):
             self._control.append((DatagramKind.BIND, PADDING, path.address))

@@ -10,23 +10,29 @@ Every datagram and every frame is delivered or dropped for exactly one cause::
 
 from __future__ import annotations
 
+LOSSES = ("drop_", "events_refused", "unjoined_refused", "address_refused")
+"""How the names of what was lost begin."""
+
 
 class Counters:
     """One number for each way things can go."""
 
     __slots__ = (
         "acks_of_unsent",
+        "address_refused",
         "bytes_in",
         "bytes_out",
         "commands",
         "datagrams_delivered",
         "datagrams_in",
         "datagrams_out",
+        "drop_datagram_defect",
         "drop_datagram_epoch",
         "drop_datagram_forged",
         "drop_datagram_long",
         "drop_datagram_malformed",
         "drop_datagram_not_ours",
+        "drop_datagram_rate",
         "drop_datagram_replayed",
         "drop_datagram_short",
         "drop_datagram_unexpected",
@@ -47,27 +53,37 @@ class Counters:
         "inputs_over_rate",
         "joins",
         "leaves",
+        "logins_delayed",
+        "logins_failed",
+        "path_challenges",
+        "path_switches",
+        "reads_paused",
         "receive_errors",
+        "rekeys",
         "states_outdated",
         "states_received",
         "states_replaced",
         "tcp_bytes_in",
         "tcp_bytes_out",
+        "unjoined_cut",
         "unjoined_refused",
     )
 
     acks_of_unsent: int
+    address_refused: int
     bytes_in: int
     bytes_out: int
     commands: int
     datagrams_delivered: int
     datagrams_in: int
     datagrams_out: int
+    drop_datagram_defect: int
     drop_datagram_epoch: int
     drop_datagram_forged: int
     drop_datagram_long: int
     drop_datagram_malformed: int
     drop_datagram_not_ours: int
+    drop_datagram_rate: int
     drop_datagram_replayed: int
     drop_datagram_short: int
     drop_datagram_unexpected: int
@@ -88,12 +104,19 @@ class Counters:
     inputs_over_rate: int
     joins: int
     leaves: int
+    logins_delayed: int
+    logins_failed: int
+    path_challenges: int
+    path_switches: int
+    reads_paused: int
     receive_errors: int
+    rekeys: int
     states_outdated: int
     states_received: int
     states_replaced: int
     tcp_bytes_in: int
     tcp_bytes_out: int
+    unjoined_cut: int
     unjoined_refused: int
 
     def __init__(self) -> None:
@@ -109,5 +132,5 @@ class Counters:
         return {
             name: count
             for name, count in self.snapshot().items()
-            if count and name.startswith(("drop_", "events_refused", "unjoined_refused"))
+            if count and name.startswith(LOSSES)
         }

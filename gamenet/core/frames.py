@@ -53,6 +53,10 @@ ACCEPT_RESUMED: Final = 4
 
 ANONYMOUS: Final = 1
 """The mechanism of a client that claims a name, or none, and proves nothing."""
+PASSWORD: Final = 2
+"""The user's password as auth data, in UTF-8. Over TLS only."""
+TICKET: Final = 3
+"""A ticket as auth data. Over TLS only."""
 
 # HELLO      u8 1 | 4s "GNT1" | u16 min | u16 max version | u8 suites (bitmap) | u8 flags
 #            | 8s schema hash | u8 input bits | u8 mechanism | u8 n + game | u8 n + user
@@ -76,6 +80,10 @@ class Hello(NamedTuple):
     game: str
     user: str
     auth: bytes
+
+    def __repr__(self) -> str:
+        # What proves an identity must not reach a log by way of a message or a traceback.
+        return f"<Hello user={self.user!r} mechanism={self.mechanism}>"
 
 
 def encode_hello(hello: Hello) -> bytes:
@@ -308,6 +316,36 @@ def decode_ping(data: bytes) -> int:
     if len(data) != _PING.size:
         raise WireError(f"PING of {len(data)} bytes")
     return int(_PING.unpack(data)[1])
+
+
+# REKEY      u8 9 | u32 epoch | 32s salt           REKEYED    u8 10 | u32 epoch
+_REKEY: Final = Struct("!BI32s")
+_REKEYED: Final = Struct("!BI")
+
+
+def encode_rekey(epoch: int, salt: bytes) -> bytes:
+    """The REKEY frame."""
+    return _REKEY.pack(Kind.REKEY, epoch, salt)
+
+
+def decode_rekey(data: bytes) -> tuple[int, bytes]:
+    """:returns: the epoch and the salt."""
+    if len(data) != _REKEY.size:
+        raise WireError(f"REKEY of {len(data)} bytes")
+    _, epoch, salt = _REKEY.unpack(data)
+    return epoch, salt
+
+
+def encode_rekeyed(epoch: int) -> bytes:
+    """The REKEYED frame."""
+    return _REKEYED.pack(Kind.REKEYED, epoch)
+
+
+def decode_rekeyed(data: bytes) -> int:
+    """:returns: the epoch."""
+    if len(data) != _REKEYED.size:
+        raise WireError(f"REKEYED of {len(data)} bytes")
+    return int(_REKEYED.unpack(data)[1])
 
 
 # BYE        u8 12 | u8 reason (0-127 orderly, 128-255 failure) | text, at most 120 B of UTF-8

@@ -10,7 +10,7 @@ address is ever used, so translated addresses work and spoofed ones do not.
 from __future__ import annotations
 
 import hmac
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 from gamenet.core.wire import CHALLENGE_BYTES, MAX_BODY_BYTES, PADDING, DatagramKind
 
@@ -22,49 +22,124 @@ Address = tuple[str, int] | tuple[str, int, int, int]
 
 BIND_SECONDS: Final = (0.0, 0.25, 0.5, 1.0, 2.0)
 """When a client tries, counted from the join; afterwards the pause doubles."""
-CHALLENGES_PER_SECOND: Final = 3
+
+
+Rebind = Literal["any", "same-ip", "off"]
 
 
 class ServerPath:
-    """The server's side: no address until a challenge proves one."""
+    """The server's side: no address until a challenge proves one, and no other one either.
 
-    __slots__ = ("_candidate", "_challenge", "_challenged", "_random_bytes", "address")
+    :param rebind: which other address a bound path may move to.
+    :param challenges_per_second: for the whole session, however many addresses appear.
+    :param switches_per_minute: moves to another address.
+    :param home: the host that the player's TCP connection came from. Moves to it are not limited,
+        or somebody who races the player for its path could use up all moves and keep it.
+    """
 
-    def __init__(self, random_bytes: Callable[[int], bytes]) -> None:
+    __slots__ = (
+        "_challenge",
+        "_challenged",
+        "_challenges_per_second",
+        "_home",
+        "_proof",
+        "_random_bytes",
+        "_rebind",
+        "_switched",
+        "_switches_per_minute",
+        "address",
+        "candidate",
+    )
+
+    def __init__(
+        self,
+        random_bytes: Callable[[int], bytes],
+        rebind: Rebind = "any",
+        challenges_per_second: int = 3,
+        switches_per_minute: int = 10,
+        home: str = "",
+    ) -> None:
         self._random_bytes = random_bytes
+        self._rebind = rebind
+        self._challenges_per_second = challenges_per_second
+        self._switches_per_minute = switches_per_minute
+        self._home = home
         self.address: Address | None = None
         """Where datagrams go; None until one is validated."""
-        self._candidate: Address | None = None
+        self.candidate: Address | None = None
+        """An address that a challenge is to prove."""
         self._challenge = b""
+        self._proof = b""
+        """The answer that proved the address in use."""
         self._challenged: list[float] = []
+        self._switched: list[float] = []
 
-    def bind(self, body: bytes, address: Address, now: float) -> tuple[int, bytes] | None:
+    def bind(
+        self, body: bytes, address: Address, newest: bool, now: float
+    ) -> tuple[int, bytes] | None:
         """An authentic BIND came.
 
+        :param newest: it has the highest number so far.
         :returns: the (kind, body) to answer that address with, or None to stay silent.
         """
         if len(body) != MAX_BODY_BYTES:
             return None
         if address == self.address:
             return DatagramKind.BOUND, b""
-        self._challenged = [when for when in self._challenged if now - when < 1.0]
-        if len(self._challenged) >= CHALLENGES_PER_SECOND:
+        challenge = self._challenged_at(address, newest, now)
+        if not challenge:
             return None
-        self._challenged.append(now)
-        if address != self._candidate:
-            self._candidate = address
-            self._challenge = self._random_bytes(CHALLENGE_BYTES)
-        return DatagramKind.CHALLENGE, self._challenge + PADDING[CHALLENGE_BYTES:]
+        # As long as what was asked with: the exchange shows that such datagrams pass both ways.
+        return DatagramKind.CHALLENGE, challenge + PADDING[CHALLENGE_BYTES:]
 
-    def respond(self, body: bytes, address: Address) -> bool:
-        """An authentic RESPONSE came; True if it proves its address, which is then in use."""
-        if address == self.address and self._candidate is None:
-            return True
-        if address != self._candidate or not hmac.compare_digest(body, self._challenge):
+    def heard(self, address: Address, now: float) -> tuple[int, bytes] | None:
+        """The newest authentic datagram so far came from *address*.
+
+        :returns: the (kind, body) to challenge that address with, or None.
+        """
+        if self.address is None:
+            return None
+        if address == self.address:
+            # The old address is alive and newer than whoever tried to be it.
+            self.candidate = None
+            return None
+        challenge = self._challenged_at(address, True, now)
+        # Unpadded: this datagram may be short, and its sender's address is not proved.
+        return (DatagramKind.CHALLENGE, challenge) if challenge else None
+
+    def _challenged_at(self, address: Address, newest: bool, now: float) -> bytes:
+        """What to challenge an address with; b"" if it is not to be."""
+        if self.address is not None and not (newest and self._may_move(address, now)):
+            return b""
+        self._challenged = [when for when in self._challenged if now - when < 1.0]
+        if len(self._challenged) >= self._challenges_per_second:
+            return b""
+        self._challenged.append(now)
+        if address != self.candidate:
+            self.candidate = address
+            self._challenge = self._random_bytes(CHALLENGE_BYTES)
+        return self._challenge
+
+    def _may_move(self, address: Address, now: float) -> bool:
+        assert self.address is not None
+        if self._rebind == "off" or (self._rebind == "same-ip" and address[0] != self.address[0]):
             return False
+        if address[0] == self._home:
+            return True
+        self._switched = [when for when in self._switched if now - when < 60.0]
+        return len(self._switched) < self._switches_per_minute
+
+    def respond(self, body: bytes, address: Address, now: float) -> bool:
+        """An authentic RESPONSE came; True if it proves its address, which is then in use."""
+        if address == self.address and hmac.compare_digest(body, self._proof):
+            return True
+        if address != self.candidate or not hmac.compare_digest(body, self._challenge):
+            return False
+        if self.address is not None and address[0] != self._home:
+            self._switched.append(now)
         self.address = address
-        self._candidate = None
-        self._challenge = b""
+        self.candidate = None
+        self._proof, self._challenge = self._challenge, b""
         return True
 
 

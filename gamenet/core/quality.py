@@ -160,6 +160,19 @@ class PathQuality:
             self.estimator = Estimator()
         self.estimator.add((away - waited) / 1e6)
 
+    def restart(self, highest: int) -> None:
+        """The path is another one: what the old one was like says nothing about it.
+
+        :param highest: the highest packet number received.
+        """
+        self.estimator = Estimator()
+        self.has_clock = False
+        self.loss_in = self.loss_out = 0.0
+        self._sent.clear()
+        self._holes = []
+        self._rolled_acked, self._rolled_lost = self.acked, self.lost
+        self._rolled_received, self._rolled_expected = self.received, highest + 1
+
     def roll(self, now: float, highest: int) -> None:
         """Once a second, turn counts into smoothed losses.
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from gamenet.core.window import MAX_NUMBER
 from gamenet.core.wire import HEADER, HEADER_BYTES, PREFIX
 
 if TYPE_CHECKING:
@@ -44,41 +45,49 @@ class Keys(NamedTuple):
         return "<Keys>"
 
 
-def derive(
-    udp_secret: bytes,
-    exporter: bytes,
-    direction: bytes,
-    session_id: bytes,
-    cid: int,
-    suite: int,
-    flags: int,
-    epoch: int = 0,
-) -> Keys:
-    """The keys of one direction.
+class Schedule:
+    """Where the keys of one connection id come from, epoch after epoch.
 
-    :param udp_secret: 32 random bytes that ACCEPT delivered.
     :param exporter: 32 bytes of TLS keying material, or b"" where there is no TLS.
-    :param flags: the flags byte of ACCEPT; a changed one makes other keys, so tampering only fails.
     """
-    prk = hmac.digest(exporter or bytes(32), udp_secret, "sha256")
-    context = b"".join(
-        (session_id, cid.to_bytes(4, "big"), bytes((suite, flags)), epoch.to_bytes(4, "big"))
-    )
+
+    __slots__ = ("_context", "_prk", "epoch")
+
+    def __init__(self, accept: Accept, exporter: bytes = b"") -> None:
+        self._prk = _extract(exporter, accept.udp_secret)
+        self._context = _context(accept.session_id, accept.cid, accept.suite, accept.flags)
+        self.epoch = 0
+
+    def directions(self) -> tuple[Keys, Keys]:
+        """Client to server, server to client."""
+        context = self._context + self.epoch.to_bytes(4, "big")
+        return (
+            _direction(self._prk, CLIENT_TO_SERVER, context),
+            _direction(self._prk, SERVER_TO_CLIENT, context),
+        )
+
+    def advance(self, salt: bytes) -> None:
+        """Go to the next epoch; what this one's keys came from is forgotten.
+
+        :param salt: 32 random bytes that REKEY delivered.
+        """
+        self._prk = _extract(salt, self._prk)
+        self.epoch += 1
+
+
+def _extract(salt: bytes, secret: bytes) -> bytes:
+    """HKDF-Extract."""
+    return hmac.digest(salt or bytes(SECRET_BYTES), secret, "sha256")
+
+
+def _context(session_id: bytes, cid: int, suite: int, flags: int) -> bytes:
+    return b"".join((session_id, cid.to_bytes(4, "big"), bytes((suite, flags))))
+
+
+def _direction(prk: bytes, direction: bytes, context: bytes) -> Keys:
     return Keys(
         _expand(prk, b"gamenet1 " + direction + b" key" + context, KEY_BYTES),
         _expand(prk, b"gamenet1 " + direction + b" iv" + context, IV_BYTES),
-    )
-
-
-def session_keys(accept: Accept, exporter: bytes = b"") -> tuple[Keys, Keys]:
-    """The keys of the session that *accept* describes, at epoch 0.
-
-    :returns: client to server, server to client.
-    """
-    schedule = (accept.session_id, accept.cid, accept.suite, accept.flags)
-    return (
-        derive(accept.udp_secret, exporter, CLIENT_TO_SERVER, *schedule),
-        derive(accept.udp_secret, exporter, SERVER_TO_CLIENT, *schedule),
     )
 
 
@@ -91,15 +100,23 @@ def _expand(prk: bytes, info: bytes, length: int) -> bytes:
 class Sealer:
     """Seals the datagrams of one direction; counts its packet numbers up from 0."""
 
-    __slots__ = ("_cid", "_encrypt", "_iv", "first_byte", "number")
+    __slots__ = ("_cid", "_encrypt", "_iv", "began", "first_byte", "number", "stop")
 
     def __init__(self, keys: Keys, cid: int, epoch: int = 0) -> None:
-        self._encrypt = AESGCM(keys.key).encrypt
-        self._iv = int.from_bytes(keys.iv, "big")
         self._cid = cid
-        self.first_byte = PREFIX | (epoch & 3) << 4
         self.number = 0
         """The packet number that the next datagram gets."""
+        self.rekey(keys, epoch)
+
+    def rekey(self, keys: Keys, epoch: int) -> None:
+        """Seal with other keys from the next datagram on; the numbers go on."""
+        self._encrypt = AESGCM(keys.key).encrypt
+        self._iv = int.from_bytes(keys.iv, "big")
+        self.first_byte = PREFIX | (epoch & 3) << 4
+        self.began = self.number
+        """The first number under these keys."""
+        self.stop = min(self.number + HARD_STOP, MAX_NUMBER)
+        """The first number that is refused."""
 
     def seal(self, kind: int, body: bytes) -> bytes:
         """The next datagram.
@@ -107,7 +124,7 @@ class Sealer:
         :raises OverflowError: past the hard stop of the key.
         """
         number = self.number
-        if number >= HARD_STOP:
+        if number >= self.stop:
             raise OverflowError("this key has sealed as many datagrams as it safely may")
         self.number = number + 1
         header = HEADER.pack(self.first_byte | kind, self._cid, number & 0xFFFFFFFF)
@@ -118,9 +135,11 @@ class Sealer:
 class Opener:
     """Opens the datagrams of one direction."""
 
-    __slots__ = ("decrypt", "iv")
+    __slots__ = ("decrypt", "epoch_bits", "iv")
 
-    def __init__(self, keys: Keys) -> None:
+    def __init__(self, keys: Keys, epoch: int = 0) -> None:
+        self.epoch_bits = (epoch & 3) << 4
+        """What the first byte of its datagrams says of the epoch."""
         self.decrypt = AESGCM(keys.key).decrypt
         """``(nonce, ciphertext, header) -> body``; raises :data:`Forged`."""
         self.iv = int.from_bytes(keys.iv, "big")

@@ -23,10 +23,11 @@ class Registry:
     :param random_bytes: source of connection ids.
     """
 
-    __slots__ = ("_last_player", "_max_players", "_names", "_random_bytes", "by_cid", "by_player")
+    __slots__ = ("_last_player", "_names", "_random_bytes", "by_cid", "by_player", "max_players")
 
     def __init__(self, max_players: int, random_bytes: Callable[[int], bytes]) -> None:
-        self._max_players = max_players
+        self.max_players = max_players
+        """Joins beyond it are refused as ``FULL``."""
         self._random_bytes = random_bytes
         self._last_player = 0
         self.by_cid: dict[int, ServerSession] = {}
@@ -56,7 +57,7 @@ class Registry:
         holder = self.holder(name)
         if holder is not None:
             return None if replacing else RefusalReason.DUPLICATE
-        if len(self.by_player) >= self._max_players:
+        if len(self.by_player) >= self.max_players:
             return RefusalReason.FULL
         return None
 

@@ -9,11 +9,13 @@ from struct import Struct
 from typing import TYPE_CHECKING, Final
 
 from gamenet.core import frames
+from gamenet.core.frames import Kind
 from gamenet.core.inputs import InputReceiver
 from gamenet.core.path import Address, ServerPath
 from gamenet.core.quality import ACK_SPAN, microseconds
-from gamenet.core.record import HARD_STOP
-from gamenet.core.session import Session, Setup
+from gamenet.core.rates import DatagramRates
+from gamenet.core.record import SECRET_BYTES
+from gamenet.core.session import Session
 from gamenet.core.state_channel import Fields, StateSender
 from gamenet.core.text import checked_chat
 from gamenet.core.wire import (
@@ -34,6 +36,9 @@ from gamenet.events import Chat, Input, PathChanged
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from gamenet.config import ServerConfig
+    from gamenet.core.setup import Setup
+
 _INPUT: Final = int(MessageType.INPUT)
 _INPUT_ACK: Final = int(MessageType.INPUT_ACK)
 _UNRELIABLE: Final = int(MessageType.UNRELIABLE)
@@ -48,16 +53,16 @@ _SHORT_CUT_BYTES: Final = MAX_STATE_BYTES - 1 - LENGTH_BYTES - INPUT_ACK.size
 class ServerSession(Session):
     """One player, as the server's reactor thread sees it.
 
-    :param random_bytes: source of challenges.
-    :param queue_messages: messages beyond the window before the slow-consumer rule applies.
-    :param slow_seconds: how long they may stay beyond it.
+    :param random_bytes: source of challenges and of the salt of new keys.
+    :param config: its limits hold for this player.
+    :param home: the host that its TCP connection came from, as a socket shows it.
     """
 
     __slots__ = (
+        "_config",
         "_input_ack_due",
-        "_queue_bytes",
-        "_queue_messages",
-        "_slow_seconds",
+        "_random_bytes",
+        "_rates",
         "_slow_since",
         "_time_asked",
         "inputs",
@@ -68,23 +73,35 @@ class ServerSession(Session):
     def __init__(
         self,
         setup: Setup,
-        *,
-        input_bits: int,
-        max_input_hz: int,
+        config: ServerConfig,
         random_bytes: Callable[[int], bytes],
-        queue_messages: int,
-        queue_bytes: int,
-        slow_seconds: float,
+        home: str = "",
     ) -> None:
         super().__init__(setup)
-        self.path = ServerPath(random_bytes)
-        self.inputs = InputReceiver(input_bits, max_input_hz, self.counters)
+        self._config = config
+        self._random_bytes = random_bytes
+        self.path = ServerPath(
+            random_bytes,
+            config.rebind,
+            config.challenges_per_second,
+            config.switches_per_minute,
+            home,
+        )
+        self._rates = DatagramRates(
+            config.datagrams_per_second,
+            config.datagrams_burst,
+            config.datagram_bytes_per_second,
+            config.rate_abuse_factor,
+            config.rate_abuse_seconds,
+            setup.now,
+        )
+        self._interval, self._burst = self._rates.datagrams
+        self._interval_bytes, self._burst_bytes = self._rates.bytes
+        self._share = config.bridge_events_per_player
+        self.inputs = InputReceiver(config.input_bits, config.max_input_hz, self.counters)
         self.states = StateSender()
         self._input_ack_due = False
         self._time_asked: tuple[int, float] | None = None
-        self._queue_messages = queue_messages
-        self._queue_bytes = queue_bytes
-        self._slow_seconds = slow_seconds
         self._slow_since: float | None = None
 
     @property
@@ -106,11 +123,20 @@ class ServerSession(Session):
     def _data_came(self) -> None:
         pass
 
+    def _address_heard(self, address: Address, now: float) -> None:
+        challenge = self.path.heard(address, now)
+        self._expected = self.path.address if self.path.candidate is None else None
+        if challenge is not None:
+            self.counters.path_challenges += 1
+            self._control.append((*challenge, address))
+            self.mark_dirty()
+
     def _receive_message(self, kind: int, payload: bytes, now: float) -> None:
         if kind == _INPUT:
             turn, inputs, player = self.turn, self.inputs, self.player
-            room = turn.room - len(turn.batch)
+            room = self._room()
             for number, buttons, missing in inputs.receive(payload, now, room, self.states.newest):
+                self._waiting += 1
                 turn.emit(Input(player, number, buttons, missing, inputs.seen))
             self._input_ack_due = True
         elif kind & TYPE_MASK == _UNRELIABLE:
@@ -125,23 +151,46 @@ class ServerSession(Session):
 
     def _receive_control(self, kind: int, body: bytes, address: Address, now: float) -> bool:
         if kind == DatagramKind.BIND:
-            answer = self.path.bind(body, address, now)
+            answer = self.path.bind(body, address, self.newest, now)
             if answer is None:
                 return False
+            self._expected = None
             self._control.append((*answer, address))
         elif kind == DatagramKind.RESPONSE:
             before = self.path.address
-            if not self.path.respond(body, address):
+            if not self.path.respond(body, address, now):
                 return False
+            self._expected = address
             self._control.append((DatagramKind.BOUND, b"", address))
             if before is None:
                 self.turn.emit(PathChanged(self.player, "udp", "bound"))
-        elif kind == DatagramKind.PING and len(body) == 4 and address == self.path.address:
+            elif before != address:
+                self.counters.path_switches += 1
+                self.quality.restart(self.window.highest)
+                self.turn.emit(PathChanged(self.player, "udp", "moved"))
+        elif kind == DatagramKind.PING and len(body) == 4 and self.path.address is not None:
+            if self.newest and address != self._expected:
+                self._address_heard(address, now)
+            if address != self.path.address:
+                return True
             self._control.append((DatagramKind.PONG, body, address))
         else:
             return False
         self.mark_dirty()
         return True
+
+    def _receive_rekey(self, data: bytes, now: float) -> None:
+        if data[0] != Kind.REKEYED:
+            raise RemoteProtocolError("REKEY from a client")
+        self.keys.answered(frames.decode_rekeyed(data))
+
+    def _rekey_if_due(self, now: float) -> None:
+        config = self._config
+        if self.keys.is_due(self.window.highest, now, config.rekey_datagrams, config.rekey_seconds):
+            salt = self._random_bytes(SECRET_BYTES)
+            self._control_frames.append(frames.encode_rekey(self.keys.propose(salt), salt))
+            self.counters.rekeys += 1
+            self.mark_frames()
 
     def _receive_say(self, data: bytes) -> None:
         try:
@@ -168,7 +217,7 @@ class ServerSession(Session):
             or self._unreliable
             or self._time_asked is not None
             or len(fields[1]) > _SHORT_CUT_BYTES
-            or self.sealer.number >= HARD_STOP
+            or self.sealer.number >= self.sealer.stop
         ):
             return super().datagrams_to_send(now)
         states.waiting = None
@@ -220,15 +269,19 @@ class ServerSession(Session):
     def tick(self, now: float) -> DisconnectReason | None:
         outgoing = self.outgoing
         messages, size = outgoing.waiting_messages, outgoing.waiting_bytes
-        if messages > self._queue_messages or size > self._queue_bytes:
+        config = self._config
+        if messages > config.queue_messages or size > config.queue_bytes:
             if self._slow_since is None:
                 self._slow_since = now
             if (
-                now - self._slow_since >= self._slow_seconds
-                or messages > 2 * self._queue_messages
-                or size > 2 * self._queue_bytes
+                now - self._slow_since >= config.slow_seconds
+                or messages > 2 * config.queue_messages
+                or size > 2 * config.queue_bytes
             ):
                 return DisconnectReason.SLOW_CONSUMER
         else:
             self._slow_since = None
+        if self._rates.is_abused(self.datagrams_in + self.rate_dropped, now):
+            return DisconnectReason.RATE
+        self._rekey_if_due(now)
         return super().tick(now)

@@ -9,18 +9,13 @@ it marks the session as dirty, and the flush at the end of the turn does the res
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections import deque
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from gamenet.core import frames
-from gamenet.core.frames import Kind
 from gamenet.core.quality import ACK_SPAN, ROLL_SECONDS, PathQuality
-from gamenet.core.record import Forged, Opener, Sealer
-from gamenet.core.seat import Seat
-from gamenet.core.stream import Incoming, Outgoing
-from gamenet.core.turn import Turn
+from gamenet.core.record import Forged
+from gamenet.core.reliable_half import ReliableHalf
 from gamenet.core.window import MAX_NUMBER, ReplayWindow
 from gamenet.core.wire import (
     ACKS,
@@ -33,145 +28,90 @@ from gamenet.core.wire import (
     pack_messages,
     split_messages,
 )
-from gamenet.errors import DisconnectReason, RemoteProtocolError, WireError
-from gamenet.events import Player, Received, Unreliable, Writable
-from gamenet.messages import Codec, Payload
+from gamenet.errors import DisconnectReason, WireError
+from gamenet.events import Unreliable
 
 if TYPE_CHECKING:
     from gamenet.core.path import Address
+    from gamenet.core.record import Opener
+    from gamenet.core.setup import Setup
+    from gamenet.messages import Payload
 
 ACK_SECONDS: Final = 0.05
 """A datagram that asks for an ack waits no longer for one of ours to carry it."""
 ACK_DATAGRAMS: Final = 16
-MAX_UNACKNOWLEDGED: Final = 1_024
-"""Payloads handed back with the end of a session."""
 _DATA: Final = int(DatagramKind.DATA)
 _UNRELIABLE: Final = int(MessageType.UNRELIABLE)
 _LOW: Final = 0xFFFFFFFF
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
-    """What a session takes from the configuration and from ACCEPT."""
-
-    window_messages: int
-    """Reliable messages on their way that the receiving game has not taken, each way."""
-    window_bytes: int
-    unreliable_messages: int
-    ping_seconds: float
-    dead_seconds: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Setup:
-    """What every session is made of."""
-
-    player: Player
-    """Whom the session is for."""
-    author: Player
-    """Whom its messages are from, as the game sees it."""
-    seat: Seat
-    """Where the sending thread keeps count of what it gave us."""
-    session_id: bytes
-    cid: int
-    """Connection id, the routing key of its datagrams."""
-    sealer: Sealer
-    opener: Opener
-    limits: Limits
-    codec: Codec
-    turn: Turn
-    now: float
-    """Monotonic seconds."""
-
-
-class Session(ABC):
-    """What both sides have in common."""
+class Session(ReliableHalf):
+    """What both sides have in common: the reliable half, and datagrams beside it."""
 
     __slots__ = (
         "_acks_due",
         "_acks_owed",
+        "_burst",
+        "_burst_bytes",
         "_control",
-        "_control_frames",
         "_decrypt",
+        "_due",
+        "_due_bytes",
         "_epoch_bits",
+        "_expected",
+        "_interval",
+        "_interval_bytes",
         "_iv",
-        "_ping_number",
-        "_pings",
-        "_pong",
-        "_taken_due",
-        "_timer",
+        "_newest_dropped",
+        "_share",
+        "_taken_then",
         "_unheard",
         "_unreliable",
-        "author",
+        "_waiting",
         "bytes_in",
         "bytes_out",
-        "cid",
-        "codec",
-        "counters",
         "datagrams_in",
         "datagrams_out",
-        "dirty",
-        "frame_heard",
-        "frame_spoken",
-        "frames_due",
-        "incoming",
+        "keys",
         "last_datagram_out",
-        "limits",
-        "next_tick",
-        "outgoing",
-        "player",
+        "newest",
         "quality",
+        "rate_dropped",
         "sealer",
-        "seat",
-        "session_id",
-        "tcp_rtt",
-        "turn",
         "window",
     )
 
     def __init__(self, setup: Setup) -> None:
-        limits, now = setup.limits, setup.now
-        self.player = setup.player
-        self.author = setup.author
-        self.seat = setup.seat
-        self.session_id = setup.session_id
-        self.cid = setup.cid
-        self.sealer = setup.sealer
-        self._decrypt = setup.opener.decrypt
-        self._iv = setup.opener.iv
-        self._epoch_bits = setup.sealer.first_byte & 0x30
+        super().__init__(setup)
+        self.keys = setup.keys
+        self.sealer = setup.keys.sealer
+        self._use(setup.keys.opener)
+        self._expected: Address | None = None
+        """Where the peer's datagrams come from; None has each looked at."""
+        # The peer's limits, as two token buckets: each is kept as the time when it will be full
+        # again, which a datagram puts off by its interval; later than now would be overdrawn.
+        self._interval = self._burst = self._due = 0.0
+        self._interval_bytes = self._burst_bytes = self._due_bytes = 0.0
+        self._newest_dropped = -1
+        self.rate_dropped = 0
+        """Authentic datagrams beyond the peer's limits, without copies and latecomers."""
         self.window = ReplayWindow()
         self.quality = PathQuality()
-        self.outgoing = Outgoing(limits.window_messages, limits.window_bytes)
-        self.incoming = Incoming(limits.window_messages, limits.window_bytes)
-        self.limits = limits
-        self.codec = setup.codec
-        self.turn = setup.turn
-        self.counters = setup.turn.counters
-        self.dirty = False
-        self.frames_due = False
-        """Whether ``frames_to_send`` may have something."""
-        self.next_tick = now
-        """``tick`` has nothing to do before this time; 0 means at the host's next beat."""
-        self._timer = setup.now
-        """When ``tick`` is due for anything but acks."""
         self._acks_owed = 0
         self._acks_due = False
-        self._taken_due = False
         self._unheard = False
         """Whether the first DATA still means something; asked instead of calling."""
-        self._control_frames: list[bytes] = []
-        self._pong = b""
-        """The answer to the newest PING; of many that come together only that one is answered."""
         self._control: list[tuple[int, bytes, Address]] = []
         self._unreliable: deque[tuple[int, bytes]] = deque()
+        self._share = 1 << 30
+        """Events of this peer that may wait for the game, those that must arrive not counted."""
+        self._waiting = 0
+        self._taken_then = 0
+        self.newest = False
+        """Whether the control datagram at hand has the highest number so far."""
         self.bytes_in = self.bytes_out = 0
         self.datagrams_in = self.datagrams_out = 0
-        self.frame_heard = self.frame_spoken = now
-        self.last_datagram_out = now
-        self._pings: dict[int, float] = {}
-        self._ping_number = 0
-        self.tcp_rtt = 0.0
+        self.last_datagram_out = setup.now
 
     # What each side adds.
 
@@ -189,8 +129,8 @@ class Session(ABC):
         """Act on an authentic datagram that is not DATA; False if it does not belong."""
 
     @abstractmethod
-    def _receive_say(self, data: bytes) -> None:
-        """Emit a chat line; raises WireError if it cannot be decoded."""
+    def _address_heard(self, address: Address, now: float) -> None:
+        """The newest DATA so far came from another address than the expected one."""
 
     @abstractmethod
     def _messages(self, now: float) -> list[tuple[int, bytes]]:
@@ -220,17 +160,40 @@ class Session(ABC):
             if not window.is_fresh(number):
                 counters.drop_datagram_replayed += 1
                 return
-        if first & 0x30 != self._epoch_bits:
-            counters.drop_datagram_epoch += 1
-            return
-        decrypt = self._decrypt
+        decrypt, iv = self._decrypt, self._iv
+        in_other_epoch = first & 0x30 != self._epoch_bits
+        if in_other_epoch:
+            other = self.keys.other
+            if other is None or first & 0x30 != other.epoch_bits:
+                counters.drop_datagram_epoch += 1
+                return
+            decrypt, iv = other.decrypt, other.iv
         try:
             body = decrypt(
-                (self._iv ^ number).to_bytes(12, "big"), data[HEADER_BYTES:], data[:HEADER_BYTES]
+                (iv ^ number).to_bytes(12, "big"), data[HEADER_BYTES:], data[:HEADER_BYTES]
             )
         except Forged:
             counters.drop_datagram_forged += 1
             return
+        due, due_bytes = now - self._burst, now - self._burst_bytes
+        if self._due > due:
+            due = self._due
+        if self._due_bytes > due_bytes:
+            due_bytes = self._due_bytes
+        due += self._interval
+        due_bytes += self._interval_bytes * len(data)
+        if due > now or due_bytes > now:
+            counters.drop_datagram_rate += 1
+            if number > self._newest_dropped:
+                # Not being marked, a copy of it could come again: not its sender's doing.
+                self._newest_dropped = number
+                self.rate_dropped += 1
+            return
+        self._due = due
+        self._due_bytes = due_bytes
+        if in_other_epoch and not self.keys.other_until:
+            self.keys.came(window.highest, now)
+            self._use(self.keys.opener)
         if number == window.highest + 1:
             window.highest = number
         else:
@@ -240,6 +203,7 @@ class Session(ABC):
         self.datagrams_in += 1
         self.bytes_in += len(data)
         if first & 0x0F != _DATA:
+            self.newest = number == window.highest
             if self._receive_control(first & 0x0F, body, address, now):
                 counters.datagrams_delivered += 1
             else:
@@ -253,6 +217,8 @@ class Session(ABC):
                 counters.acks_of_unsent += 1
             if self._unheard:
                 self._data_came()
+            if address != self._expected and number == window.highest:
+                self._address_heard(address, now)
             if len(body) > ACKS_BYTES:
                 owed = self._acks_owed = self._acks_owed + 1
                 if owed == 1:
@@ -272,75 +238,36 @@ class Session(ABC):
             return
         counters.datagrams_delivered += 1
 
+    def _use(self, opener: Opener) -> None:
+        """Open with these keys first."""
+        self._decrypt = opener.decrypt
+        self._iv = opener.iv
+        self._epoch_bits = opener.epoch_bits
+
+    def _room(self) -> int:
+        """How many more events of this peer, which need not arrive, may wait for the game."""
+        turn = self.turn
+        if turn.taken != self._taken_then:
+            # A game takes all there is, so what waits is what came since.
+            self._taken_then = turn.taken
+            self._waiting = 0
+        return min(turn.room - len(turn.batch), self._share - self._waiting)
+
     def _receive_unreliable(self, kind: int, payload: bytes) -> None:
         turn = self.turn
         value: Payload = self.codec.decode(payload) if kind & IS_MESSAGE else payload
-        if len(turn.batch) < turn.room:
+        if self._room() > 0:
+            self._waiting += 1
             turn.emit(Unreliable(self.author, value))
         else:
             self.counters.events_refused += 1
 
-    def receive_frame(self, data: bytes, now: float) -> None:
-        """A frame of a joined peer, other than BYE.
-
-        :raises RemoteProtocolError: if it breaks the protocol; the session is over then.
-        """
-        kind = data[0] if data else 0
-        if kind == Kind.DATA:
-            is_message, channel, payload = frames.decode_data(data)
-            self.incoming.accept(len(data))
-            value: Payload = self.codec.decode(payload) if is_message else payload
-            self._await_taking()
-            self.turn.emit(Received(self.author, value, channel))
-        elif kind == Kind.ACK:
-            messages, size = self.outgoing.acknowledge(frames.decode_ack(data))
-            if self.seat.release(messages, size):
-                self.turn.emit(Writable(self.author))
-            if self.outgoing.waiting_messages:
-                self.mark_frames()
-        elif kind == Kind.SAY:
-            self.incoming.accept(len(data))
-            self._receive_say(data)
-        elif kind == Kind.PING:
-            self._pong = frames.encode_ping(Kind.PONG, frames.decode_ping(data))
-            self.mark_frames()
-        elif kind == Kind.PONG:
-            asked = self._pings.pop(frames.decode_ping(data), None)
-            if asked is not None:
-                self.tcp_rtt = now - asked
-        else:
-            raise RemoteProtocolError(f"frame of kind {kind} from a joined peer")
-
-    def _await_taking(self) -> None:
-        """The event about to be emitted is reliable: notice when the game takes it."""
-        turn = self.turn
-        turn.awaiting.append((turn.published + len(turn.batch), self))
-
-    def game_took(self) -> None:
-        """The game has taken one reliable event; the peer hears of it at the next beat."""
-        self.incoming.taken += 1
-        self._timer = self.next_tick = 0.0
-        if self.incoming.is_half_open:
-            self._taken_due = True
-            self.mark_frames()
-
     # Out.
 
     def mark_dirty(self) -> None:
-        """Ask for a flush at the end of the turn."""
         if not self.dirty:
             self.dirty = True
             self.turn.dirty.append(self)
-
-    def mark_frames(self) -> None:
-        """Ask for a flush of frames, too."""
-        self.frames_due = True
-        self.mark_dirty()
-
-    def queue_frame(self, frame: bytes) -> None:
-        """Queue a DATA or SAY frame."""
-        self.outgoing.put(frame)
-        self.mark_frames()
 
     def queue_unreliable(self, flag: int, payload: bytes) -> None:
         """Queue an unreliable message; the oldest gives way when too many wait.
@@ -352,25 +279,6 @@ class Session(ABC):
             self.counters.drop_send_unreliable += 1
         self._unreliable.append((_UNRELIABLE | flag, payload))
         self.mark_dirty()
-
-    def frames_to_send(self, now: float) -> list[bytes]:
-        """The frames that may be written now, without their length prefixes."""
-        self.frames_due = False
-        out = self.outgoing.take() if self.outgoing.waiting_messages else []
-        if self._control_frames:
-            out += self._control_frames
-            self._control_frames = []
-        if self._pong:
-            out.append(self._pong)
-            self._pong = b""
-        if self._taken_due:
-            self._taken_due = False
-            taken = self.incoming.ack()
-            if taken is not None:
-                out.append(frames.encode_ack(taken))
-        if out:
-            self.frame_spoken = now
-        return out
 
     def datagrams_to_send(self, now: float) -> list[tuple[bytes, Address]]:
         """The datagrams of this flush, sealed: answers first, then messages, packed."""
@@ -427,11 +335,8 @@ class Session(ABC):
         if now - self.frame_heard >= limits.dead_seconds:
             return DisconnectReason.TIMEOUT
         if now - self.frame_spoken >= limits.ping_seconds:
-            self._ping_number = (self._ping_number + 1) & _LOW
-            self._pings = {self._ping_number: now}
-            self._control_frames.append(frames.encode_ping(Kind.PING, self._ping_number))
-            self.frame_spoken = now
-            self.mark_frames()
+            self.ping(now)
+        self.keys.expire(now)
         self.quality.roll(now, self.window.highest)
         self._timer = self.next_tick = min(
             now + ROLL_SECONDS,
@@ -441,22 +346,3 @@ class Session(ABC):
         if self._acks_owed and not self._acks_due:
             self.next_tick = min(self.next_tick, self.last_datagram_out + ACK_SECONDS)
         return None
-
-    def confirm_received(self) -> None:
-        """Acknowledge at the next flush even if nothing was taken: the join's confirmation."""
-        self._control_frames.append(frames.encode_ack(self.incoming.taken))
-        self.mark_frames()
-
-    def unacknowledged(self) -> tuple[tuple[Payload, ...], int]:
-        """What the peer's game never took: the first 1,024 payloads, and the count of all."""
-        left = self.outgoing.unacknowledged()
-        payloads: list[Payload] = []
-        for frame in left:
-            if frame[0] == Kind.DATA and len(payloads) < MAX_UNACKNOWLEDGED:
-                is_message, _, payload = frames.decode_data(frame)
-                try:
-                    payloads.append(self.codec.decode(payload) if is_message else payload)
-                except WireError:
-                    # Whatever it is, the end of a session must not fail on it.
-                    payloads.append(payload)
-        return tuple(payloads), len(left)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from gamenet.core.counters import Counters
+    from gamenet.core.reliable_half import ReliableHalf
     from gamenet.core.session import Session
     from gamenet.events import Event
 
@@ -25,15 +26,17 @@ class Turn:
     ``len(batch) < room``.
     """
 
-    __slots__ = ("awaiting", "batch", "counters", "dirty", "emit", "published", "room")
+    __slots__ = ("awaiting", "batch", "counters", "dirty", "emit", "published", "room", "taken")
 
     def __init__(self, counters: Counters, room: int) -> None:
         self.batch: list[Event] = []
         self.emit = self.batch.append
         self.room = room
+        self.taken = 0
+        """Events that the game had taken when the turn began."""
         self.published = 0
         """Events handed over in earlier turns; with the place in the batch, an event's index."""
-        self.awaiting: deque[tuple[int, Session]] = deque()
+        self.awaiting: deque[tuple[int, ReliableHalf]] = deque()
         """Index and receiver of each reliable event that the game has not taken, in order."""
         self.dirty: list[Session] = []
         """Sessions with something to send, each once."""

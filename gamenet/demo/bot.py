@@ -38,6 +38,8 @@ class Load:
     """Of play; joining and leaving come on top."""
     insecure: bool = False
     """Join over plain TCP."""
+    ca_file: str = ""
+    """File of authorities to trust instead of the system's."""
     seed: int = 0
     """Where the bots go depends on it and on nothing else."""
 
@@ -47,7 +49,9 @@ class Bot:
 
     def __init__(self, load: Load, index: int, run: str, problems: Problems) -> None:
         self.name = f"bot-{run}-{index:03}"
-        self.client = gamenet.GameClient(load.address, user=self.name, insecure=load.insecure)
+        self.client = gamenet.GameClient(
+            load.address, user=self.name, insecure=load.insecure, ca_file=load.ca_file
+        )
         self.started = False
         self.joined = False
         self.over = False

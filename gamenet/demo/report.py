@@ -52,7 +52,7 @@ does not see into the server. Rates are of all bots together unless the key says
 
 MAX_ERROR_LINES: Final = 20
 """Lines of text that a report holds about what went wrong; ``errors`` counts all of it."""
-MAX_LINE_CHARACTERS: Final = 200
+MAX_LINE_CHARACTERS: Final = 400
 
 Report = dict[str, Any]
 """A value for each of :data:`KEYS`."""

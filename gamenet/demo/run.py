@@ -2,18 +2,22 @@
 
 Layer 4. Runs on: the main thread of a process that has no network of its own.
 
-The server is the daemon, ``twistd gamenet``, with its status page; the players are
-``gamenet bots``. This process starts both, asks the server how it does while they play, and joins
-what the two sides counted, each for itself, into one report.
+The server is the daemon, ``twistd gamenet``, with its status page and a certificate that is thrown
+away afterwards; the players are ``gamenet bots``, who have it pinned. This process starts both,
+asks the server how it does while they play, and joins what the two sides counted, each for itself,
+into one report.
 """
 
 from __future__ import annotations
 
 import json
 import re
+import tempfile
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
+from gamenet.certificates import CERT_FILE, KEY_FILE, make_certificate, write_certificate
 from gamenet.demo.bots import DRAIN_SECONDS, JOIN_SECONDS, LEAVE_SECONDS
 from gamenet.demo.child import Child, taken
 from gamenet.demo.report import LiveLine, Problems, Report, added, blank, causes, rounded
@@ -69,7 +73,8 @@ class Demo:
         :raises DemoFailed: if the server or the bots could not be started.
         """
         try:
-            return self._run()
+            with tempfile.TemporaryDirectory(prefix="gamenet-demo-") as folder:
+                return self._run(Path(folder))
         except DemoFailed:
             # Ctrl-C goes to the children too, which then end in the middle of whatever it was.
             if self._interrupted():
@@ -79,9 +84,11 @@ class Demo:
             self._live.end()
             self._end_children(INTERRUPTED_SECONDS)
 
-    def _run(self) -> tuple[Report, bool] | None:
+    def _run(self, folder: Path) -> tuple[Report, bool] | None:
+        write_certificate(folder, make_certificate(["localhost", "127.0.0.1"], days=1))
         server = self._start(
-            "-c", _TWISTD, "-n", "--pidfile=", "gamenet", "--insecure",
+            "-c", _TWISTD, "-n", "--pidfile=", "gamenet",
+            "--cert", str(folder / CERT_FILE), "--key", str(folder / KEY_FILE),
             "--game", "gamenet.demo.game:main",
             "--listen", "tcp:0:interface=127.0.0.1",
             "--max-players", str(max(256, self.bots)),
@@ -92,7 +99,7 @@ class Demo:
             return None
         address, status = ready
         bots = self._start(
-            "-m", "gamenet", "bots", address, "--insecure", "--json", "--quiet",
+            "-m", "gamenet", "bots", address, "--json", "--quiet",
             "--count", str(self.bots), "--seconds", f"{self.seconds:g}",
         )  # fmt: skip
         if not self._watch(server, bots, status):

@@ -14,7 +14,7 @@ from typing import Any, Final
 from gamenet.core import frames
 from gamenet.core.frames import Kind
 from gamenet.core.inputs import encode_inputs
-from gamenet.core.record import CLIENT_TO_SERVER, SERVER_TO_CLIENT, Keys, Sealer, derive
+from gamenet.core.record import Keys, Schedule, Sealer
 from gamenet.core.state_channel import StateSender
 from gamenet.core.wire import (
     ACKS,
@@ -40,6 +40,9 @@ EXPORTER: Final = bytes(range(0x60, 0x80))
 SESSION_ID: Final = bytes(range(0x10, 0x20))
 CID: Final = 0xC0FFEE11
 CHALLENGE: Final = bytes(range(0xA0, 0xA8))
+EPOCHS: Final = 6
+SALTS: Final = [bytes([0xB0 + epoch]) * 16 + bytes(range(16)) for epoch in range(1, EPOCHS)]
+"""Of the REKEY to epoch 1, 2 and so on."""
 
 
 class Move(Message):
@@ -87,11 +90,17 @@ ACCEPT: Final = frames.Accept(
     name="ada",
 )
 
+SECURITIES: Final = {
+    "plain": (b"", frames.ACCEPT_INSECURE),
+    "tls": (EXPORTER, frames.ACCEPT_EXPORTER),
+}
+"""The exporter's keying material and the flags of ACCEPT."""
+
 
 def vectors() -> dict[str, Any]:
     """Everything that the file holds."""
     return {
-        "keys": [keys_vector(b"", frames.ACCEPT_INSECURE), keys_vector(EXPORTER, 1)],
+        "keys": key_vectors(),
         "nonces": nonce_vectors(),
         "frames": frame_vectors(),
         "messages": message_vectors(),
@@ -100,34 +109,52 @@ def vectors() -> dict[str, Any]:
     }
 
 
-def keys_of(direction: bytes, exporter: bytes = b"", flags: int = frames.ACCEPT_INSECURE) -> Keys:
-    """The keys that the vectors use, at epoch 0."""
-    return derive(SECRET, exporter, direction, SESSION_ID, CID, frames.SUITE_AES_256_GCM, flags)
+def schedule_of(security: str, epoch: int) -> Schedule:
+    """Where the keys of one of the two sessions come from."""
+    exporter, flags = SECURITIES[security]
+    schedule = Schedule(ACCEPT._replace(flags=flags), exporter)
+    for salt in SALTS[:epoch]:
+        schedule.advance(salt)
+    return schedule
 
 
-def keys_vector(exporter: bytes, flags: int) -> dict[str, Any]:
-    down = keys_of(SERVER_TO_CLIENT, exporter, flags)
-    up = keys_of(CLIENT_TO_SERVER, exporter, flags)
-    return {
-        "udp_secret": SECRET.hex(),
-        "tls_exporter": exporter.hex(),
-        "session_id": SESSION_ID.hex(),
-        "cid": CID,
-        "suite": frames.SUITE_AES_256_GCM,
-        "accept_flags": flags,
-        "epoch": 0,
-        "c2s": {"key": up.key.hex(), "iv": up.iv.hex()},
-        "s2c": {"key": down.key.hex(), "iv": down.iv.hex()},
-    }
+def keys_of(direction: str, security: str = "plain", epoch: int = 0) -> Keys:
+    """The keys that the vectors use."""
+    to_server, to_client = schedule_of(security, epoch).directions()
+    return to_server if direction == "c2s" else to_client
+
+
+def key_vectors() -> list[dict[str, Any]]:
+    """Two sessions, one without TLS and one with it, epoch after epoch."""
+    found = []
+    for security, (exporter, flags) in SECURITIES.items():
+        for epoch in range(EPOCHS):
+            up, down = schedule_of(security, epoch).directions()
+            found.append(
+                {
+                    "session": security,
+                    "udp_secret": SECRET.hex(),
+                    "tls_exporter": exporter.hex(),
+                    "session_id": SESSION_ID.hex(),
+                    "cid": CID,
+                    "suite": frames.SUITE_AES_256_GCM,
+                    "accept_flags": flags,
+                    "epoch": epoch,
+                    "rekey_salts": [salt.hex() for salt in SALTS[:epoch]],
+                    "c2s": {"key": up.key.hex(), "iv": up.iv.hex()},
+                    "s2c": {"key": down.key.hex(), "iv": down.iv.hex()},
+                }
+            )
+    return found
 
 
 def nonce_vectors() -> list[dict[str, Any]]:
     found = []
-    for direction in (CLIENT_TO_SERVER, SERVER_TO_CLIENT):
+    for direction in ("c2s", "s2c"):
         iv = int.from_bytes(keys_of(direction).iv, "big")
         for number in (0, 1, 0xFFFFFFFF, 1 << 32, (1 << 48) - 1):
             nonce = (iv ^ number).to_bytes(12, "big").hex()
-            found.append({"direction": direction.decode(), "number": number, "nonce": nonce})
+            found.append({"direction": direction, "number": number, "nonce": nonce})
     return found
 
 
@@ -168,6 +195,13 @@ def frame_vectors() -> list[dict[str, Any]]:
     for kind in (Kind.PING, Kind.PONG):
         data = frames.encode_ping(kind, 0xDEADBEEF)
         found.append(frame(kind.name, "both", data, number=0xDEADBEEF))
+    for epoch, salt in enumerate(SALTS[:2], 1):
+        data = frames.encode_rekey(epoch, salt)
+        found.append(frame("REKEY", "s2c", data, epoch=epoch, salt=salt.hex()))
+    found += [
+        frame("REKEYED", "c2s", frames.encode_rekeyed(epoch), epoch=epoch)
+        for epoch in (1, 2, 0x01020304)
+    ]
     for ending, text in (
         (DisconnectReason.QUIT, ""),
         (DisconnectReason.KICKED, "be nice"),
@@ -263,33 +297,50 @@ def datagram_vectors() -> list[dict[str, Any]]:
     """Sealed datagrams: each kind in the direction it goes, and numbers beyond 32 bits."""
     data = ACKS.pack(0x1234, 0xFFFFFFFE) + pack_messages([(int(MessageType.UNRELIABLE), b"boo")])[0]
     found = []
-    for direction, kind, number, body in (
-        ("c2s", DatagramKind.BIND, 0, PADDING),
-        ("s2c", DatagramKind.CHALLENGE, 0, CHALLENGE + PADDING[CHALLENGE_BYTES:]),
-        ("c2s", DatagramKind.RESPONSE, 1, CHALLENGE),
-        ("s2c", DatagramKind.BOUND, 1, b""),
-        ("c2s", DatagramKind.DATA, 2, data),
-        ("s2c", DatagramKind.DATA, 2, data),
-        ("c2s", DatagramKind.PING, 3, b"\x00\x00\x00\x09"),
-        ("s2c", DatagramKind.PONG, 3, b"\x00\x00\x00\x09"),
-        ("c2s", DatagramKind.DATA, 0x7FFFFF, data),
-        ("s2c", DatagramKind.DATA, 0x7FFFFF, data),
-    ):
-        sealer = Sealer(keys_of(direction.encode()), CID)
+
+    def add(
+        security: str, epoch: int, direction: str, kind: DatagramKind, number: int, body: bytes
+    ) -> None:
+        keys = keys_of(direction, security, epoch)
+        sealer = Sealer(keys, CID)
         sealer.number = number
-        plain: dict[str, Any] = {"body": body.hex()}
-        if len(body) == MAX_BODY_BYTES:
-            head = body.rstrip(b"\x00")
-            plain = {"body": head.hex(), "body_zeros_after": len(body) - len(head)}
+        sealer.rekey(keys, epoch)
+        # What is padded is shown without its zeros.
+        head = body.rstrip(b"\x00") if len(body) == MAX_BODY_BYTES else body
+        plain: dict[str, Any] = {"body": head.hex()}
+        if len(head) < len(body):
+            plain["body_zeros_after"] = len(body) - len(head)
         found.append(
             {
                 "name": kind.name,
+                "session": security,
+                "epoch": epoch,
                 "direction": direction,
                 "number": number,
                 **plain,
                 "hex": lines(sealer.seal(kind, body)),
             }
         )
+
+    add("plain", 0, "c2s", DatagramKind.BIND, 0, PADDING)
+    add("plain", 0, "s2c", DatagramKind.CHALLENGE, 0, CHALLENGE + PADDING[CHALLENGE_BYTES:])
+    add("plain", 0, "c2s", DatagramKind.RESPONSE, 1, CHALLENGE)
+    add("plain", 0, "s2c", DatagramKind.BOUND, 1, b"")
+    for direction in ("c2s", "s2c"):
+        add("plain", 0, direction, DatagramKind.DATA, 2, data)
+    add("plain", 0, "c2s", DatagramKind.PING, 3, b"\x00\x00\x00\x09")
+    add("plain", 0, "s2c", DatagramKind.PONG, 3, b"\x00\x00\x00\x09")
+    # The unpadded challenge of a new address.
+    add("plain", 0, "s2c", DatagramKind.CHALLENGE, 4, CHALLENGE)
+    for direction in ("c2s", "s2c"):
+        add("plain", 0, direction, DatagramKind.DATA, 0x7FFFFF, data)
+        # The numbers go on under new keys.
+        add("plain", 1, direction, DatagramKind.DATA, 0x800000, data)
+        add("plain", 5, direction, DatagramKind.DATA, 0x1_0000_0000, data)
+        add("tls", 0, direction, DatagramKind.DATA, 2, data)
+        add("tls", 1, direction, DatagramKind.DATA, 1_000, data)
+    add("tls", 0, "c2s", DatagramKind.BIND, 0, PADDING)
+    add("tls", 0, "s2c", DatagramKind.CHALLENGE, 0, CHALLENGE + PADDING[CHALLENGE_BYTES:])
     return found
 
 

@@ -9,17 +9,20 @@ when it likes.
 from __future__ import annotations
 
 import heapq
+import math
 import random
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from gamenet.config import ServerConfig
 from gamenet.core import frames
 from gamenet.core.client_session import ClientSession
 from gamenet.core.counters import Counters
-from gamenet.core.record import CLIENT_TO_SERVER, SERVER_TO_CLIENT, Opener, Sealer, derive
+from gamenet.core.keyring import Keyring
+from gamenet.core.record import Schedule
 from gamenet.core.seat import Seat
 from gamenet.core.server_session import ServerSession
-from gamenet.core.session import Limits, Setup
+from gamenet.core.setup import Limits, Setup
 from gamenet.core.turn import Turn
 from gamenet.core.wire import (
     ACKS,
@@ -35,6 +38,7 @@ from gamenet.core.wire import (
 from gamenet.errors import DisconnectReason, RemoteProtocolError
 from gamenet.events import SERVER, Event, Player, State
 from gamenet.messages import Codec, Message, Unit
+from tests.core.terms import accept
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -108,6 +112,7 @@ class Side:
     def run(self, call: Callable[[], object]) -> None:
         """A turn: *call*, then publish, settle and flush, as a host does."""
         turn, pair = self.turn, self._pair
+        turn.taken = self.taken
         try:
             call()
         except RemoteProtocolError as error:
@@ -198,6 +203,7 @@ class Pair:
         queue_messages: int = 1_024,
         queue_bytes: int = 1_048_576,
         slow_seconds: float = 10.0,
+        limits_of_server: dict[str, Any] | None = None,
         unreliable_messages: int = 64,
         ping_seconds: float = 5.0,
         dead_seconds: float = 15.0,
@@ -229,10 +235,7 @@ class Pair:
         self._order = 0
         self._frame_arrival = {"server": start, "client": start}
         secret, session_id = self.dice.randbytes(32), self.dice.randbytes(16)
-        down, up = (
-            derive(secret, b"", direction, session_id, CID, 1, frames.ACCEPT_INSECURE)
-            for direction in (SERVER_TO_CLIENT, CLIENT_TO_SERVER)
-        )
+        terms = accept(udp_secret=secret, session_id=session_id, cid=CID)
         limits = Limits(
             window_messages=window_messages,
             window_bytes=window_bytes,
@@ -244,15 +247,14 @@ class Pair:
         self.server = Side(self, "server", room)
         self.client = Side(self, "client", room)
 
-        def setup(side: Side, author: Player, sealer: Sealer, opener: Opener) -> Setup:
+        def setup(side: Side, author: Player) -> Setup:
             return Setup(
                 player=ADA,
                 author=author,
                 seat=Seat(ADA, window_messages + queue_messages, window_bytes + queue_bytes),
                 session_id=session_id,
                 cid=CID,
-                sealer=sealer,
-                opener=opener,
+                keys=Keyring(Schedule(terms), CID, is_server=side is self.server, now=start),
                 limits=limits,
                 codec=self.codec,
                 turn=side.turn,
@@ -260,18 +262,23 @@ class Pair:
             )
 
         self.server_session = ServerSession(
-            setup(self.server, ADA, Sealer(down, CID), Opener(up)),
-            input_bits=input_bits,
-            max_input_hz=max_input_hz,
+            setup(self.server, ADA),
+            config=ServerConfig(
+                insecure=True,
+                input_bits=input_bits,
+                max_input_hz=max_input_hz,
+                queue_messages=queue_messages,
+                queue_bytes=queue_bytes,
+                slow_seconds=slow_seconds,
+                **(limits_of_server or {}),
+            ),
             random_bytes=self.dice.randbytes,
-            queue_messages=queue_messages,
-            queue_bytes=queue_bytes,
-            slow_seconds=slow_seconds,
         )
         self.client_session = ClientSession(
-            setup(self.client, SERVER, Sealer(up, CID), Opener(down)),
+            setup(self.client, SERVER),
             address=SERVER_ADDRESS,
             longest_pause_seconds=30.0,
+            datagrams_per_second=self.server_session._config.datagrams_per_second,
             input_bits=input_bits,
             take_state=self.states.append,
             seen_state=lambda: self.seen_state,
@@ -376,6 +383,22 @@ class Pair:
             lambda: self.server_session.queue_state(number, payload, flag, number, ms, taken)
         )
         return number
+
+    # Keys.
+
+    def rekey(self) -> bool:
+        """Have the server's keys be old enough for new ones.
+
+        :returns: False where new ones are not to be had yet, because a change is under way.
+        """
+        session = self.server_session
+        keys, began = session.keys, self.server.counters.rekeys
+        since, keys._since = keys._since, -math.inf
+        self.server.run(lambda: session._rekey_if_due(self.now))
+        if self.server.counters.rekeys == began:
+            keys._since = since
+            return False
+        return True
 
     # Hostility.
 

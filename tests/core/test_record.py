@@ -16,10 +16,10 @@ from gamenet.core.record import (
     Keys,
     Opener,
     Sealer,
-    derive,
 )
 from gamenet.core.wire import HEADER, MAX_BODY_BYTES, MAX_DATAGRAM_BYTES, OVERHEAD_BYTES
 from tests.core.strategies import u8, u32
+from tests.core.terms import derive
 
 SECRET = bytes(range(32))
 SESSION = bytes(range(16))

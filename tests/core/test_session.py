@@ -10,7 +10,6 @@ from twisted.trial.unittest import SynchronousTestCase
 from gamenet.core import frames
 from gamenet.core.frames import Kind
 from gamenet.core.inputs import encode_inputs
-from gamenet.core.record import HARD_STOP
 from gamenet.core.session import ACK_DATAGRAMS, Session
 from gamenet.core.wire import (
     IS_MESSAGE,
@@ -405,7 +404,7 @@ class LivenessTests(SynchronousTestCase):
         pair = Pair()
         pair.bind()
         for side in (pair.server, pair.client):
-            side.session.sealer.number = HARD_STOP
+            side.session.sealer.number = side.session.sealer.stop = 1_000
         sent = len(pair.wire)
         for number in range(400):
             pair.send_input(number)
@@ -418,7 +417,7 @@ class LivenessTests(SynchronousTestCase):
                 sealer = side.session.sealer
                 sealer.number = 100 + number
                 late = sealer.seal(kind, data)
-                sealer.number = HARD_STOP
+                sealer.number = 1_000
                 pair.inject(pair.other(side), late, CLIENT_ADDRESS)
             pair.advance(0.1)
         self.assertEqual(len(pair.wire), sent)

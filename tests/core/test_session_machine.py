@@ -19,18 +19,31 @@ from hypothesis.stateful import (
 from twisted.trial.unittest import SynchronousTestCase
 
 from gamenet.core.inputs import MAX_INPUTS
-from gamenet.core.quality import ACK_SPAN, MAX_OUTSTANDING
+from gamenet.core.keyring import OLD_KEYS_SECONDS
+from gamenet.core.quality import ACK_SPAN, MAX_OUTSTANDING, ROLL_SECONDS
 from gamenet.core.window import WIDTH
 from gamenet.core.wire import HEADER, DatagramKind
 from gamenet.events import Chat, Input, PathChanged, Received, Unreliable
-from tests.core.pair import CID, CLIENT_ADDRESS, PERFECT, SERVER_ADDRESS, STRANGER, Conditions, Pair
+from tests.core.pair import (
+    BEAT_SECONDS,
+    CID,
+    CLIENT_ADDRESS,
+    PERFECT,
+    SERVER_ADDRESS,
+    STRANGER,
+    Conditions,
+    Pair,
+)
 
 if TYPE_CHECKING:
+    from gamenet.core.path import Address
     from gamenet.events import Event
     from tests.core.pair import Side
 
 WINDOW = 8
 AMPLE = 8_192
+LATE = ROLL_SECONDS + 2 * BEAT_SECONDS
+"""How much later than due a session may look at the time."""
 sides = st.sampled_from(("server", "client"))
 weather = st.builds(
     Conditions,
@@ -53,6 +66,11 @@ class SessionMachine(RuleBasedStateMachine):
         self.buttons: dict[int, int] = {}
         self.shown_time = 0.0
         self.count = 0
+        self.addresses: list[Address] = [CLIENT_ADDRESS]
+        """Everywhere that the client's datagrams have come from."""
+        self.sealed: dict[str, tuple[int, int]] = {"server": (-1, 0), "client": (-1, 0)}
+        """Number and key epoch, modulo 4, of the last datagram that each side sealed."""
+        self.looked_at = 0
 
     @initialize(seed=st.integers(0, 2**32), conditions=weather, bound=st.booleans())
     def begin(self, seed: int, conditions: Conditions, bound: bool) -> None:
@@ -149,6 +167,18 @@ class SessionMachine(RuleBasedStateMachine):
     def wait(self, seconds: float) -> None:
         self.pair.advance(seconds)
 
+    @rule(port=st.integers(40_001, 40_003), elsewhere=st.booleans())
+    def move(self, port: int, elsewhere: bool) -> None:
+        # A router forgets the client, or a phone changes networks: the old address is dead.
+        self.pair.client_address = ("198.51.100.99" if elsewhere else CLIENT_ADDRESS[0], port)
+        self.addresses.append(self.pair.client_address)
+
+    # The keys.
+
+    @rule()
+    def change_keys(self) -> None:
+        self.pair.rekey()
+
     # The attacker, who sees every datagram and sends from wherever it likes, but has no key.
 
     @precondition(lambda self: self.pair.wire)
@@ -160,8 +190,21 @@ class SessionMachine(RuleBasedStateMachine):
                 # Who takes the client's answer away and sends it from its own address has become
                 # the path, as any router on the way is.
                 continue
-            home = CLIENT_ADDRESS if sender is self.pair.client else SERVER_ADDRESS
+            home = self.pair.client_address if sender is self.pair.client else SERVER_ADDRESS
             self.pair.inject(self.pair.other(sender), data, home if spoofed else STRANGER)
+
+    @rule(ticks=st.integers(1, 20), every=st.integers(1, 3))
+    def overtake(self, ticks: int, every: int) -> None:
+        """The client plays, and a copy of what it sends comes from a stranger first."""
+        wire = self.pair.wire
+        for tick in range(ticks):
+            sent = len(wire)
+            self.send_inputs(tick // 7, 1)
+            if tick % every == 0:
+                for sender, data, _ in wire[sent:]:
+                    if sender is self.pair.client and data[0] & 0x0F != DatagramKind.RESPONSE:
+                        self.pair.inject(self.pair.server, data, STRANGER)
+            self.pair.advance(1 / 60)
 
     @precondition(lambda self: self.pair.wire)
     @rule(place=st.integers(0, 1_000), bit=st.integers(0, 1_200 * 8), spoofed=st.booleans())
@@ -243,13 +286,42 @@ class SessionMachine(RuleBasedStateMachine):
 
     @invariant()
     def the_path_is_bound_once_and_only_to_who_answered(self) -> None:
-        for side in (self.pair.server, self.pair.client):
-            assert len(side.of(PathChanged)) <= 1
-        assert self.pair.server_session.path.address in (None, CLIENT_ADDRESS)
-        for data, address in self.pair.strays:
-            # A stolen BIND that never reached the server is the only thing a stranger can use, and
-            # all it gets is a challenge no larger than what it sent.
-            assert (address, data[0] & 0x0F) == (STRANGER, DatagramKind.CHALLENGE)
+        pair = self.pair
+        for side in (pair.server, pair.client):
+            told = [(event.path, event.reason) for event in side.of(PathChanged)]
+            assert told[:1] == [("udp", "bound")][: len(told)]
+            assert told[1:] == [("udp", "moved")] * side.counters.path_switches
+        assert pair.server_session.path.address in (None, *self.addresses)
+        for data, address in pair.strays:
+            # A stolen datagram that did not reach the server yet is the only thing a stranger can
+            # use, and all it gets is a challenge.
+            if address == STRANGER:
+                assert data[0] & 0x0F == DatagramKind.CHALLENGE
+            else:
+                assert address in self.addresses
+
+    @invariant()
+    def numbers_and_epochs_only_go_on(self) -> None:
+        wire = self.pair.wire
+        for sender, data, _ in wire[self.looked_at :]:
+            number, epoch = self.sealed[sender.name]
+            first, _, low = HEADER.unpack_from(data)
+            assert low > number, "a number was used again"
+            assert ((first >> 4) - epoch) % 4 <= 1
+            self.sealed[sender.name] = low, first >> 4 & 3
+        self.looked_at = len(wire)
+
+    @invariant()
+    def keys_change_in_step_and_old_ones_die(self) -> None:
+        server, client = self.pair.server_session.keys, self.pair.client_session.keys
+        assert server.epoch - 1 <= client.epoch <= server.epoch
+        for keys in (server, client):
+            if keys.other is None:
+                assert keys.other_until == 0.0
+            else:
+                assert keys.other.epoch_bits != keys.opener.epoch_bits
+                left = keys.other_until - self.pair.now
+                assert keys.other_until == 0.0 or -LATE <= left <= OLD_KEYS_SECONDS
 
     @invariant()
     def memory_is_bounded(self) -> None:
@@ -275,6 +347,19 @@ class SessionMachine(RuleBasedStateMachine):
         if not pair.client_session.path.bound:
             pair.advance(32.0)
         assert pair.client_session.path.bound
+        if pair.server_session.path.address != pair.client_address:
+            # The client's next ping shows where it is, unless it has moved too often of late.
+            pair.advance(6.0)
+        if pair.server_session.path.address != pair.client_address:
+            pair.advance(66.0)
+        assert pair.server_session.path.address == pair.client_address
+        pair.advance(12.0)
+        if self.pair.rekey():
+            pair.advance(6.0)
+        assert pair.client_session.keys.epoch == pair.server_session.keys.epoch
+        forged = {
+            side.name: side.counters.drop_datagram_forged for side in (pair.server, pair.client)
+        }
         self.send_inputs(3, 1)
         self.send_state(3)
         pair.advance(4.0)
@@ -292,8 +377,10 @@ class SessionMachine(RuleBasedStateMachine):
         assert pair.client_session.inputs.message(0) == b""
         assert pair.states[-1].number == pair.server_session.states.newest
         for side in (pair.server, pair.client):
-            assert len(side.of(PathChanged)) == 1
+            assert len(side.of(PathChanged)) == 1 + side.counters.path_switches
+            assert side.counters.drop_datagram_forged == forged[side.name]
         self.every_datagram_has_one_fate()
+        self.numbers_and_epochs_only_go_on()
         self.nobody_gave_up()
         self.inputs_come_once_in_order_and_every_gap_is_told()
         self.states_never_go_back()

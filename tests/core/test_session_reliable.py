@@ -6,7 +6,7 @@ import msgspec
 from twisted.trial.unittest import SynchronousTestCase
 
 from gamenet.core import frames
-from gamenet.core.session import MAX_UNACKNOWLEDGED
+from gamenet.core.reliable_half import MAX_UNACKNOWLEDGED
 from gamenet.errors import DisconnectReason
 from gamenet.events import SERVER, Chat, Received, Writable
 from tests.core.pair import ADA, BAD, MOVES, Move, Pair

@@ -7,6 +7,8 @@ for byte. The tests then ask the same of gamenet's encoders and decoders.
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import json
 import struct
 from pathlib import Path
@@ -20,7 +22,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from gamenet.core import frames, wire
 from gamenet.core.frames import Kind
 from gamenet.core.inputs import decode_inputs, encode_inputs
-from gamenet.core.record import Keys, Opener, Sealer, session_keys
+from gamenet.core.keyring import Keyring
+from gamenet.core.record import Keys, Opener, Schedule, Sealer
 from gamenet.core.state_channel import StateReceiver, StateSender
 from gamenet.errors import DisconnectReason, RefusalReason
 from tests.core import make_vectors
@@ -62,7 +65,7 @@ class Reader:
 def read_frame(name: str, direction: str, data: bytes) -> dict[str, Any]:
     """The fields of a frame, as the file has them."""
     reader = Reader(data)
-    kinds = ["HELLO", "ACCEPT", "REFUSE", "DATA", "SAY", "ACK", "PING", "PONG"]
+    kinds = ["HELLO", "ACCEPT", "REFUSE", "DATA", "SAY", "ACK", "PING", "PONG", "REKEY", "REKEYED"]
     assert reader.number(1) == (12 if name == "BYE" else kinds.index(name) + 1)
     fields: dict[str, Any]
     if name == "HELLO":
@@ -115,6 +118,10 @@ def read_frame(name: str, direction: str, data: bytes) -> dict[str, Any]:
         fields = {"count": reader.number(8)}
     elif name in ("PING", "PONG"):
         fields = {"number": reader.number(4)}
+    elif name == "REKEY":
+        fields = {"epoch": reader.number(4), "salt": reader.bytes(32).hex()}
+    elif name == "REKEYED":
+        fields = {"epoch": reader.number(4)}
     else:
         assert name == "BYE"
         fields = {"reason": reader.number(1), "text": reader.rest().decode("utf-8")}
@@ -182,7 +189,13 @@ def read_body(data: bytes) -> dict[str, Any]:
 
 def read_keys(vector: dict[str, Any]) -> dict[str, dict[str, str]]:
     """The key schedule, by the HKDF of another library."""
+    secret = bytes.fromhex(vector["udp_secret"])
     salt = bytes.fromhex(vector["tls_exporter"]) or bytes(32)
+    for rekey_salt in vector["rekey_salts"]:
+        # HKDF-Extract is HMAC with the salt as its key.
+        secret = hmac.new(salt, secret, hashlib.sha256).digest()
+        salt = bytes.fromhex(rekey_salt)
+    assert len(vector["rekey_salts"]) == vector["epoch"]
     found = {}
     for direction in ("c2s", "s2c"):
         found[direction] = {}
@@ -191,18 +204,29 @@ def read_keys(vector: dict[str, Any]) -> dict[str, dict[str, str]]:
             info += bytes.fromhex(vector["session_id"])
             info += struct.pack("!IBB", vector["cid"], vector["suite"], vector["accept_flags"])
             info += struct.pack("!I", vector["epoch"])
-            key = HKDF(SHA256(), length, salt, info).derive(bytes.fromhex(vector["udp_secret"]))
-            found[direction][label] = key.hex()
+            found[direction][label] = HKDF(SHA256(), length, salt, info).derive(secret).hex()
     return found
 
 
-def read_datagram(vector: dict[str, Any], keys: dict[str, str]) -> bytes:
+def keys_for(vector: dict[str, Any]) -> dict[str, Any]:
+    """The keys under which a datagram is sealed, as the file has them."""
+    (found,) = (
+        keys
+        for keys in VECTORS["keys"]
+        if (keys["session"], keys["epoch"]) == (vector["session"], vector["epoch"])
+    )
+    return dict(found)
+
+
+def read_datagram(vector: dict[str, Any]) -> bytes:
     """The body of a sealed datagram, after checking its header."""
     data = raw(vector["hex"])
     kinds = ["BIND", "CHALLENGE", "RESPONSE", "BOUND", "DATA", "PING", "PONG"]
     first, cid, low = struct.unpack("!BII", data[:9])
-    assert first == 0b0100_0000 + kinds.index(vector["name"]) + 1
-    assert (cid, low) == (VECTORS["keys"][0]["cid"], vector["number"] % 2**32)
+    assert f"{first:08b}" == f"01{vector['epoch'] % 4:02b}{kinds.index(vector['name']) + 1:04b}"
+    session = keys_for(vector)
+    assert (cid, low) == (session["cid"], vector["number"] % 2**32)
+    keys = read_keys(session)[vector["direction"]]
     nonce = int.from_bytes(bytes.fromhex(keys["iv"]), "big") ^ vector["number"]
     cipher = AESGCM(bytes.fromhex(keys["key"]))
     return cipher.decrypt(nonce.to_bytes(12, "big"), data[9:], data[:9])
@@ -239,6 +263,8 @@ class FileTests(SynchronousTestCase):
                 ("ACK", "both"),
                 ("PING", "both"),
                 ("PONG", "both"),
+                ("REKEY", "s2c"),
+                ("REKEYED", "c2s"),
                 ("BYE", "both"),
             },
         )
@@ -266,6 +292,28 @@ class FileTests(SynchronousTestCase):
                 ("PONG", "s2c"),
             },
         )
+
+    def test_it_has_both_sessions_in_every_epoch_and_datagrams_of_both(self) -> None:
+        self.assertEqual(
+            [(vector["session"], vector["epoch"]) for vector in VECTORS["keys"]],
+            [(session, epoch) for session in ("plain", "tls") for epoch in range(6)],
+        )
+        self.assertEqual(
+            {
+                (vector["session"], vector["epoch"], vector["direction"])
+                for vector in VECTORS["datagrams"]
+            },
+            {
+                (*session, direction)
+                for session in (("plain", 0), ("plain", 1), ("plain", 5), ("tls", 0), ("tls", 1))
+                for direction in ("c2s", "s2c")
+            },
+        )
+
+    def test_no_two_keys_are_alike(self) -> None:
+        ways = [vector[way] for vector in VECTORS["keys"] for way in ("c2s", "s2c")]
+        for part in ("key", "iv"):
+            self.assertEqual(len({way[part] for way in ways}), len(ways))
 
 
 class SecondImplementationTests(SynchronousTestCase):
@@ -299,12 +347,19 @@ class SecondImplementationTests(SynchronousTestCase):
             self.assertEqual({**read_body(raw(vector["hex"])), "hex": vector["hex"]}, vector)
 
     def test_datagrams(self) -> None:
-        keys = read_keys(VECTORS["keys"][0])
+        sizes = []
         for vector in VECTORS["datagrams"]:
-            body = read_datagram(vector, keys[vector["direction"]])
-            self.assertEqual(body, body_of(vector))
+            self.assertEqual(read_datagram(vector), body_of(vector))
             if vector["name"] in ("BIND", "CHALLENGE"):
-                self.assertEqual(len(raw(vector["hex"])), 1_200)
+                sizes.append(len(raw(vector["hex"])))
+        self.assertEqual(sizes, [1_200, 1_200, 33, 1_200, 1_200])
+
+    def test_a_salt_leads_from_each_epoch_to_the_next(self) -> None:
+        salts = [
+            vector["fields"]["salt"] for vector in VECTORS["frames"] if vector["name"] == "REKEY"
+        ]
+        for vector in VECTORS["keys"]:
+            self.assertEqual(vector["rekey_salts"][:2], salts[: vector["epoch"]])
 
 
 class OurEncoderTests(SynchronousTestCase):
@@ -335,6 +390,10 @@ class OurEncoderTests(SynchronousTestCase):
             return frames.encode_ack(fields["count"])
         if name == "BYE":
             return frames.encode_bye(DisconnectReason(fields["reason"]), fields["text"])
+        if name == "REKEY":
+            return frames.encode_rekey(fields["epoch"], raw(fields["salt"]))
+        if name == "REKEYED":
+            return frames.encode_rekeyed(fields["epoch"])
         return frames.encode_ping(Kind[name], fields["number"])
 
     def encode_message(self, vector: dict[str, Any]) -> bytes:
@@ -365,21 +424,42 @@ class OurEncoderTests(SynchronousTestCase):
         return raw(fields["payload"])
 
     def test_keys(self) -> None:
-        vector = VECTORS["keys"][0]
-        accept = make_vectors.ACCEPT
-        self.assertEqual(
-            [(keys.key.hex(), keys.iv.hex()) for keys in session_keys(accept)],
-            [(vector[way]["key"], vector[way]["iv"]) for way in ("c2s", "s2c")],
-        )
-        vector = VECTORS["keys"][1]
-        accept = accept._replace(flags=vector["accept_flags"])
-        self.assertEqual(
-            [
-                (keys.key.hex(), keys.iv.hex())
-                for keys in session_keys(accept, raw(vector["tls_exporter"]))
-            ],
-            [(vector[way]["key"], vector[way]["iv"]) for way in ("c2s", "s2c")],
-        )
+        for vector in VECTORS["keys"]:
+            accept = make_vectors.ACCEPT._replace(flags=vector["accept_flags"])
+            schedule = Schedule(accept, raw(vector["tls_exporter"]))
+            for salt in vector["rekey_salts"]:
+                schedule.advance(raw(salt))
+            self.assertEqual(schedule.epoch, vector["epoch"])
+            self.assertEqual(
+                [{"key": keys.key.hex(), "iv": keys.iv.hex()} for keys in schedule.directions()],
+                [vector[way] for way in ("c2s", "s2c")],
+            )
+
+    def test_keys_by_a_server_and_a_client(self) -> None:
+        # What a server proposes and a client follows is what the file says, byte for byte.
+        for session in ("plain", "tls"):
+            found = [vector for vector in VECTORS["keys"] if vector["session"] == session]
+            accept = make_vectors.ACCEPT._replace(flags=found[0]["accept_flags"])
+            server, client = (
+                Keyring(
+                    Schedule(accept, raw(found[0]["tls_exporter"])),
+                    accept.cid,
+                    is_server=is_server,
+                    now=0.0,
+                )
+                for is_server in (True, False)
+            )
+            for vector in found:
+                if vector["epoch"]:
+                    salt = raw(vector["rekey_salts"][-1])
+                    client.follow(server.propose(salt), salt, -1, 0.0)
+                    server.came(-1, 0.0)
+                    client.came(-1, 0.0)
+                for each, way in ((server, "s2c"), (client, "c2s")):
+                    keys = Keys(raw(vector[way]["key"]), raw(vector[way]["iv"]))
+                    other = Sealer(keys, accept.cid, vector["epoch"])
+                    other.number = each.sealer.number
+                    self.assertEqual(each.sealer.seal(5, b"body"), other.seal(5, b"body"))
 
     def test_frames(self) -> None:
         for vector in VECTORS["frames"]:
@@ -398,8 +478,9 @@ class OurEncoderTests(SynchronousTestCase):
 
     def test_datagrams(self) -> None:
         for vector in VECTORS["datagrams"]:
-            sealer = Sealer(our_keys(vector["direction"]), VECTORS["keys"][0]["cid"])
+            sealer = Sealer(our_keys(vector), keys_for(vector)["cid"])
             sealer.number = vector["number"]
+            sealer.rekey(our_keys(vector), vector["epoch"])
             kind = wire.DatagramKind[vector["name"]]
             self.assertEqual(sealer.seal(kind, body_of(vector)), raw(vector["hex"]))
 
@@ -429,6 +510,11 @@ class OurDecoderTests(SynchronousTestCase):
             return {"count": frames.decode_ack(data)}
         if name == "BYE":
             return dict(zip(("reason", "text"), frames.decode_bye(data), strict=True))
+        if name == "REKEY":
+            epoch, salt = frames.decode_rekey(data)
+            return {"epoch": epoch, "salt": salt.hex()}
+        if name == "REKEYED":
+            return {"epoch": frames.decode_rekeyed(data)}
         return {"number": frames.decode_ping(data)}
 
     def test_frames(self) -> None:
@@ -467,13 +553,14 @@ class OurDecoderTests(SynchronousTestCase):
 
     def test_datagrams(self) -> None:
         for vector in VECTORS["datagrams"]:
-            opener = Opener(our_keys(vector["direction"]))
+            opener = Opener(our_keys(vector), vector["epoch"])
+            self.assertEqual(raw(vector["hex"])[0] & 0x30, opener.epoch_bits)
             self.assertEqual(opener.open(vector["number"], raw(vector["hex"])), body_of(vector))
 
 
-def our_keys(direction: str) -> Keys:
-    """The keys of the vectors' session, as the file has them."""
-    found = VECTORS["keys"][0][direction]
+def our_keys(vector: dict[str, Any]) -> Keys:
+    """The keys of a datagram, as the file has them."""
+    found = keys_for(vector)[vector["direction"]]
     return Keys(raw(found["key"]), raw(found["iv"]))
 
 

@@ -7,10 +7,12 @@ import os
 import re
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import tempfile
 import threading
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -63,16 +65,32 @@ class Daemon:
     """``twistd -n gamenet`` on ports of its own, killed at the end of a ``with`` block.
 
     :param folder: its working directory.
-    :param arguments: besides ``--insecure``, ``--listen`` and ``--status``.
+    :param arguments: besides ``--listen``, ``--status`` and, unless there is a *cert* or a *listen*
+        of another kind, ``--insecure``.
+    :param cert: certificate and key.
+    :param descriptors: open files that it inherits.
+    :param start: what comes before the command line, such as a shell.
     """
 
-    def __init__(self, folder: Path, *arguments: str) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *arguments: str,
+        cert: tuple[str, str] | None = None,
+        listen: str = "tcp:0:interface=127.0.0.1",
+        descriptors: tuple[int, ...] = (),
+        start: tuple[str, ...] = (),
+    ) -> None:
+        trust = ["--insecure"] if listen.startswith(("tcp:", "fd:", "systemd:")) else []
+        if cert is not None:
+            trust = ["--cert", cert[0], "--key", cert[1]]
         self._err = tempfile.TemporaryFile("w+")  # noqa: SIM115
         self._process = subprocess.Popen(
-            [*TWISTD, "-n", "--pidfile=", "gamenet", "--insecure",
-             "--listen", "tcp:0:interface=127.0.0.1", "--status", "tcp:0", *arguments],
+            [*start, *TWISTD, "-n", "--pidfile=", "gamenet", *trust,
+             "--listen", listen, "--status", "tcp:0", *arguments],
             cwd=folder,
             env=environment(),
+            pass_fds=descriptors,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=self._err,
@@ -143,10 +161,19 @@ def get(status: str, path: str) -> tuple[int, bytes]:
 
 
 class RawClient:
-    """Says HELLO, and hears frames, over plain TCP; it has no UDP."""
+    """Says HELLO, and hears frames, over plain TCP, or TLS if there is a pin; it has no UDP."""
 
     def __init__(self, address: str, user: str) -> None:
-        self._socket = socket.create_connection(parse_address(address), HANGS_SECONDS)
+        target = parse_address(address)
+        self._socket = socket.create_connection(target[:2], HANGS_SECONDS)
+        if target.pin:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+            self._socket = context.wrap_socket(self._socket)
+            shown = self._socket.getpeercert(binary_form=True)
+            assert shown is not None
+            assert sha256(shown).hexdigest() == target.pin
         self._stream = self._socket.makefile("rb")
         hello = frames.Hello(
             frames.VERSION, frames.VERSION, 1, frames.HELLO_ACCEPTS_INSECURE, bytes(8), 0,

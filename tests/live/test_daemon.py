@@ -245,7 +245,7 @@ def test_checkConfigPrintsTheSettingsInForce(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ([], "to play today, on this machine only, say so with --insecure"),
+        ([], "to try things out on this machine only, say --insecure"),
         (["--insecure", "--tick-rat", "30", "extra"], "unexpected argument 'extra'"),
         (["--insecure", "--no-such-flag"], "--no-such-flag"),
         (["--insecure", "--config", "absent.toml"], "cannot read absent.toml"),

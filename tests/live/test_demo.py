@@ -37,7 +37,7 @@ def test_everythingThatWasSentArrived() -> None:
     assert report["errors"] == 0, report
     assert report["error_lines"] == []
     assert report["bots"] == report["joined"] == report["udp_bound"] == report["players"] == 6
-    assert report["secure"] is False
+    assert report["secure"] is True
     assert report["chat_sent"] >= 6
     assert report["chat_received"] == report["chat_expected"] == 6 * report["chat_sent"]
     assert report["inputs_sent"] > 0

@@ -1,0 +1,205 @@
+"""The reliable half of a session: its frames, its window, its liveness.
+
+Layer 1. Runs on: the reactor thread. PROTOCOL section 2.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Final
+
+from gamenet.core import frames
+from gamenet.core.frames import Kind
+from gamenet.core.stream import Incoming, Outgoing
+from gamenet.errors import RemoteProtocolError, WireError
+from gamenet.events import Received, Writable
+
+if TYPE_CHECKING:
+    from gamenet.core.setup import Setup
+    from gamenet.messages import Payload
+
+MAX_CONTROL_FRAMES: Final = 8
+"""Of those that wait for a peer that does not read; a PING more would tell us nothing."""
+MAX_UNACKNOWLEDGED: Final = 1_024
+"""Payloads handed back with the end of a session."""
+_LOW: Final = 0xFFFFFFFF
+
+
+class ReliableHalf(ABC):
+    """What travels by TCP, whatever the side."""
+
+    __slots__ = (
+        "_control_frames",
+        "_ping_number",
+        "_pings",
+        "_pong",
+        "_taken_due",
+        "_timer",
+        "author",
+        "cid",
+        "codec",
+        "counters",
+        "dirty",
+        "frame_heard",
+        "frame_spoken",
+        "frames_due",
+        "incoming",
+        "limits",
+        "next_tick",
+        "outgoing",
+        "player",
+        "seat",
+        "session_id",
+        "tcp_rtt",
+        "turn",
+    )
+
+    def __init__(self, setup: Setup) -> None:
+        limits, now = setup.limits, setup.now
+        self.player = setup.player
+        self.author = setup.author
+        self.seat = setup.seat
+        self.session_id = setup.session_id
+        self.cid = setup.cid
+        self.outgoing = Outgoing(limits.window_messages, limits.window_bytes)
+        self.incoming = Incoming(limits.window_messages, limits.window_bytes)
+        self.limits = limits
+        self.codec = setup.codec
+        self.turn = setup.turn
+        self.counters = setup.turn.counters
+        self.dirty = False
+        self.frames_due = False
+        """Whether ``frames_to_send`` may have something."""
+        self.next_tick = now
+        """``tick`` has nothing to do before this time; 0 means at the host's next beat."""
+        self._timer = now
+        """When ``tick`` is due for anything but acks."""
+        self._taken_due = False
+        self._control_frames: list[bytes] = []
+        self._pong = b""
+        """The answer to the newest PING; of many that come together only that one is answered."""
+        self.frame_heard = self.frame_spoken = now
+        self._pings: dict[int, float] = {}
+        self._ping_number = 0
+        self.tcp_rtt = 0.0
+
+    # What each side adds.
+
+    @abstractmethod
+    def mark_dirty(self) -> None:
+        """Ask for a flush at the end of the turn."""
+
+    @abstractmethod
+    def _receive_rekey(self, data: bytes, now: float) -> None:
+        """Act on a REKEY or REKEYED frame; raises RemoteProtocolError if it does not belong."""
+
+    @abstractmethod
+    def _receive_say(self, data: bytes) -> None:
+        """Emit a chat line; raises WireError if it cannot be decoded."""
+
+    # In.
+
+    def receive_frame(self, data: bytes, now: float) -> None:
+        """A frame of a joined peer, other than BYE.
+
+        :raises RemoteProtocolError: if it breaks the protocol; the session is over then.
+        """
+        kind = data[0] if data else 0
+        if kind == Kind.DATA:
+            is_message, channel, payload = frames.decode_data(data)
+            self.incoming.accept(len(data))
+            value: Payload = self.codec.decode(payload) if is_message else payload
+            self._await_taking()
+            self.turn.emit(Received(self.author, value, channel))
+        elif kind == Kind.ACK:
+            messages, size = self.outgoing.acknowledge(frames.decode_ack(data))
+            if self.seat.release(messages, size):
+                self.turn.emit(Writable(self.author))
+            if self.outgoing.waiting_messages:
+                self.mark_frames()
+        elif kind == Kind.SAY:
+            self.incoming.accept(len(data))
+            self._receive_say(data)
+        elif kind == Kind.PING:
+            self._pong = frames.encode_ping(Kind.PONG, frames.decode_ping(data))
+            self.mark_frames()
+        elif kind == Kind.PONG:
+            asked = self._pings.pop(frames.decode_ping(data), None)
+            if asked is not None:
+                self.tcp_rtt = now - asked
+        elif kind in (Kind.REKEY, Kind.REKEYED):
+            self._receive_rekey(data, now)
+        else:
+            raise RemoteProtocolError(f"frame of kind {kind} from a joined peer")
+
+    def _await_taking(self) -> None:
+        """The event about to be emitted is reliable: notice when the game takes it."""
+        turn = self.turn
+        turn.awaiting.append((turn.published + len(turn.batch), self))
+
+    def game_took(self) -> None:
+        """The game has taken one reliable event; the peer hears of it at the next beat."""
+        self.incoming.taken += 1
+        self._timer = self.next_tick = 0.0
+        if self.incoming.is_half_open:
+            self._taken_due = True
+            self.mark_frames()
+
+    # Out.
+
+    def mark_frames(self) -> None:
+        """Ask for a flush of frames, too."""
+        self.frames_due = True
+        self.mark_dirty()
+
+    def queue_frame(self, frame: bytes) -> None:
+        """Queue a DATA or SAY frame."""
+        self.outgoing.put(frame)
+        self.mark_frames()
+
+    def frames_to_send(self, now: float) -> list[bytes]:
+        """The frames that may be written now, without their length prefixes."""
+        self.frames_due = False
+        out = self.outgoing.take() if self.outgoing.waiting_messages else []
+        if self._control_frames:
+            out += self._control_frames
+            self._control_frames = []
+        if self._pong:
+            out.append(self._pong)
+            self._pong = b""
+        if self._taken_due:
+            self._taken_due = False
+            taken = self.incoming.ack()
+            if taken is not None:
+                out.append(frames.encode_ack(taken))
+        if out:
+            self.frame_spoken = now
+        return out
+
+    def ping(self, now: float) -> None:
+        """Have the peer show by TCP that it is there."""
+        if len(self._control_frames) < MAX_CONTROL_FRAMES:
+            self._ping_number = (self._ping_number + 1) & _LOW
+            self._pings = {self._ping_number: now}
+            self._control_frames.append(frames.encode_ping(Kind.PING, self._ping_number))
+        self.frame_spoken = now
+        self.mark_frames()
+
+    def confirm_received(self) -> None:
+        """Acknowledge at the next flush even if nothing was taken: the join's confirmation."""
+        self._control_frames.append(frames.encode_ack(self.incoming.taken))
+        self.mark_frames()
+
+    def unacknowledged(self) -> tuple[tuple[Payload, ...], int]:
+        """What the peer's game never took: the first 1,024 payloads, and the count of all."""
+        left = self.outgoing.unacknowledged()
+        payloads: list[Payload] = []
+        for frame in left:
+            if frame[0] == Kind.DATA and len(payloads) < MAX_UNACKNOWLEDGED:
+                is_message, _, payload = frames.decode_data(frame)
+                try:
+                    payloads.append(self.codec.decode(payload) if is_message else payload)
+                except WireError:
+                    # Whatever it is, the end of a session must not fail on it.
+                    payloads.append(payload)
+        return tuple(payloads), len(left)

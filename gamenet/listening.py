@@ -1,0 +1,255 @@
+"""A server's open ports: TCP, with TLS where there is a certificate, and UDP beside it.
+
+Layer 4. Runs on: the reactor thread.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+from typing import TYPE_CHECKING, Any, Final
+
+from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
+from twisted.internet.error import CannotListenError
+from twisted.logger import Logger
+
+from gamenet.addresses import Place, is_loopback, join_address, parse_listen
+from gamenet.entrance import entrance
+from gamenet.errors import ListenFailed
+from gamenet.tls import wrap_server
+
+if TYPE_CHECKING:
+    from gamenet.config import ServerConfig
+    from gamenet.server import GameServerFactory
+
+log = Logger()
+FREE_PORT_TRIES: Final = 10
+"""Attempts to find one number that is free for TCP and UDP in both families."""
+WARNING_SECONDS: Final = 600.0
+"""From one warning about an insecure server to the next."""
+_NO_IPV6: Final = frozenset({errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT})
+_INTERNET: Final = (socket.AF_INET, socket.AF_INET6)
+
+
+class Listening:
+    """The ports of one server.
+
+    :param factory: what serves the connections, and opens the UDP ports.
+    :raises ConfigError: if the settings, or the files that they name, cannot be used.
+    """
+
+    def __init__(self, config: ServerConfig, factory: GameServerFactory, reactor: Any) -> None:
+        self._config = config
+        self._reactor = reactor
+        self._factory = factory
+        self._entrance = entrance(config, reactor)
+        creator = self._entrance.creator
+        factory.closes_at_once = True
+        self._served: Any = factory if creator is None else wrap_server(creator, factory)
+        # Any, because Twisted's interface does not say that an address has a host and a port.
+        self._tcp: list[Any] = []
+        self._udp: list[Any] = []
+
+    @property
+    def secure(self) -> bool:
+        """Whether connections have TLS."""
+        return self._entrance.creator is not None
+
+    @property
+    def fingerprint(self) -> str:
+        """What a client can pin; "" if no certificate of ours is in use."""
+        context = self._entrance.context
+        return context.fingerprint if context is not None else ""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there are ports."""
+        return bool(self._tcp)
+
+    @property
+    def port(self) -> int:
+        """The TCP port in use."""
+        return int(self._tcp[0].getHost().port) if self._tcp else 0
+
+    @property
+    def udp_port(self) -> int:
+        """The UDP port in use."""
+        return int(self._udp[0].getHost().port) if self._udp else 0
+
+    @property
+    def address(self) -> str:
+        """An address that a client on this machine can use."""
+        if not self._tcp:
+            return ""
+        host = str(self._tcp[0].getHost().host)
+        if host in ("0.0.0.0", "::"):
+            host = "127.0.0.1"
+        address = join_address(host, self.port)
+        context = self._entrance.context
+        if context is not None and context.is_self_signed:
+            return f"gamenet://{address}#sha256={context.fingerprint}"
+        return address
+
+    def reload(self) -> bool:
+        """Read the certificate and the key again; connections that stand keep the old.
+
+        :returns: False if there are none of ours to read.
+        :raises ConfigError: saying what is wrong; the old ones stay in use.
+        """
+        context = self._entrance.context
+        if context is None:
+            return False
+        context.reload()
+        return True
+
+    # Opening and closing.
+
+    def open(self) -> None:
+        """Open all ports.
+
+        :raises ListenFailed: with the address and the reason.
+        """
+        place = self._entrance.place
+        for attempt in range(FREE_PORT_TRIES):
+            try:
+                self._open(place)
+            except ListenFailed:
+                self.close()
+                # With a port of our own choosing, another one may be free for all sockets.
+                is_free = not place.port and self._entrance.descriptor is None
+                if not is_free or attempt == FREE_PORT_TRIES - 1:
+                    raise
+            else:
+                return
+
+    def close(self) -> Deferred[Any]:
+        """Close all ports.
+
+        :returns: fires when they are closed.
+        """
+        listening, self._tcp, self._udp = [*self._tcp, *self._udp], [], []
+        return DeferredList([maybeDeferred(port.stopListening) for port in listening])
+
+    def _open(self, place: Place) -> None:
+        """Open TCP and UDP on every address that *place* stands for."""
+        descriptor = self._entrance.descriptor
+        if descriptor is not None:
+            place = self._adopt(descriptor())
+        else:
+            self._open_tcp(place)
+        port = self.port
+        udp_place = place if self._config.udp is None else parse_listen(self._config.udp, "udp")
+        udp_port = port if self._config.udp is None else udp_place.port
+        for interface in self._interfaces(udp_place, udp=True):
+            try:
+                udp: Any = self._factory.listen_udp(udp_port, interface)
+            except (CannotListenError, OSError) as error:
+                self._cannot("UDP", interface, udp_port, error)
+                continue
+            self._udp.append(udp)
+            udp_port = udp.getHost().port
+            log.info(
+                "UDP {where}: buffers of {asked} bytes asked, {granted} granted (in, out)",
+                where=join_address(interface, udp_port),
+                asked=self._config.udp_buffer_bytes,
+                granted=getattr(udp, "granted", None),
+            )
+        if not self._tcp or not self._udp:
+            raise ListenFailed(f"no address to listen on at {place!r}")
+
+    def _open_tcp(self, place: Place) -> None:
+        port = place.port
+        for interface in self._interfaces(place):
+            try:
+                tcp = self._reactor.listenTCP(
+                    port,
+                    self._served,
+                    backlog=self._config.listen_backlog,
+                    interface=interface,
+                )
+            except (CannotListenError, OSError) as error:
+                self._cannot("TCP", interface, port, error)
+                continue
+            self._tcp.append(tcp)
+            port = tcp.getHost().port
+            if interface == "::":
+                break
+
+    def _adopt(self, number: int) -> Place:
+        """Listen on a socket that is open already, and becomes ours.
+
+        :returns: where that is, as UDP is to be opened; "::" serves both families, like TCP.
+        :raises ListenFailed: if it is no socket to listen on, or others could reach it.
+        """
+        try:
+            with socket.socket(fileno=os.dup(number)) as found:
+                if found.family not in _INTERNET or found.type != socket.SOCK_STREAM:
+                    raise ListenFailed(f"descriptor {number} is not a TCP socket")
+                host, port = found.getsockname()[:2]
+                if self._is_local and not is_loopback(host):
+                    raise ListenFailed(
+                        f"an insecure server may not listen on {host}, which other machines can "
+                        f"reach, as the socket of descriptor {number} does; give a certificate, or "
+                        "allow it with insecure_anywhere=True (--insecure-anywhere)"
+                    )
+                found.setblocking(False)
+                found.listen(self._config.listen_backlog)
+                self._tcp.append(self._reactor.adoptStreamPort(number, found.family, self._served))
+        except ListenFailed:
+            raise
+        except OSError as error:
+            raise ListenFailed(
+                f"descriptor {number} is not a socket to listen on: {error.strerror}"
+            ) from None
+        os.close(number)  # the reactor has a copy
+        return Place(port, "" if host == "::" else host)
+
+    @property
+    def _is_local(self) -> bool:
+        """Whether only this machine may come."""
+        return self._config.insecure and not self._config.insecure_anywhere
+
+    def _interfaces(self, place: Place, *, udp: bool = False) -> tuple[str, ...]:
+        """The addresses to bind: both families, and only this machine's when insecure."""
+        if place.interface:
+            return (place.interface,)
+        if self._is_local:
+            return ("127.0.0.1", "::1")
+        # A TCP socket on :: serves both families, where there are both; UDP has one for each.
+        return ("0.0.0.0", "::") if udp else ("::", "0.0.0.0")
+
+    def _cannot(self, kind: str, interface: str, port: int, error: Exception) -> None:
+        """A port cannot be opened: without IPv6 that is normal, otherwise it is the end."""
+        cause = getattr(error, "socketError", error)
+        reason = getattr(cause, "strerror", None) or str(cause)
+        if interface in ("::1", "::") and getattr(cause, "errno", None) in _NO_IPV6:
+            log.info("not listening on {interface}: {reason}", interface=interface, reason=reason)
+            return
+        where = join_address(interface, port)
+        hint = ""
+        if getattr(cause, "errno", None) == errno.EADDRINUSE:
+            hint = "; another server is running there, or choose another port with --listen"
+        raise ListenFailed(f"cannot listen on {kind} {where}: {reason}{hint}")
+
+
+class InsecureWarning:
+    """Says in the log that a server has no TLS: when it starts, and every ten minutes."""
+
+    def __init__(self, reactor: Any) -> None:
+        self._reactor = reactor
+        self._next: Any = None
+
+    def start(self) -> None:
+        """Say it now, and go on."""
+        log.warn(
+            "INSECURE: plain TCP. Whoever is on the path can read, change and take over "
+            "sessions; use it on this machine and for trying things out"
+        )
+        self._next = self._reactor.callLater(WARNING_SECONDS, self.start)
+
+    def stop(self) -> None:
+        """Say no more; repeatable."""
+        following, self._next = self._next, None
+        if following is not None:
+            following.cancel()
