@@ -7,17 +7,24 @@ VENV := .venv
 BIN := $(VENV)/bin
 # Newer than what it depends on while the environment holds what setup.py asks for.
 STAMP := $(VENV)/.installed
+FUZZER := $(VENV)/.fuzzer-installed
+
+# How long `make fuzz` takes.
+SECONDS ?= 600
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test check bench-quick docs clean distclean setup format \
+.PHONY: help demo test fuzz check bench-quick bench-trust flood docs clean distclean setup format \
 	style types layers packaging news
 
 help:
 	@echo 'make demo         play: a server and 50 bots for 20 seconds, and what was measured'
 	@echo 'make test         the test suite under pytest, then under trial'
+	@echo 'make fuzz         throw SECONDS=600 of damaged input at every parser'
 	@echo 'make check        everything that must hold before a change goes in, tests included'
 	@echo 'make bench-quick  one JSON line: server CPU per client and tick, beside plain Twisted'
+	@echo 'make bench-trust  a table: what attacks cost a server, and what its defences cost'
+	@echo 'make flood        attack a real daemon on this machine; one JSON line of what came of it'
 	@echo 'make docs         build the documentation into docs/_build/html'
 	@echo 'make format       rewrite the code in the project'\''s style'
 	@echo 'make news         what the next release will say it changed'
@@ -51,11 +58,27 @@ demo: $(STAMP)
 bench-quick: $(STAMP)
 	@$(BIN)/python benchmarks/quick.py
 
+bench-trust: $(STAMP)
+	@$(BIN)/python benchmarks/threats.py
+
+flood: $(STAMP)
+	@$(BIN)/python benchmarks/flood.py
+
 # ----------------------------------------------------------------------------------------- tests
 
 test: $(STAMP)
 	$(BIN)/python -m pytest
 	$(BIN)/python -m twisted.trial tests
+
+# The kept inputs are run by `make test`, everywhere and without the fuzzer.
+fuzz: $(FUZZER)
+	@$(BIN)/python -m tests.fuzz --seconds $(SECONDS)
+
+$(FUZZER): $(STAMP)
+	@echo "Installing the fuzzer into $(VENV)"
+	@said=$$($(BIN)/python -m pip install -q --disable-pip-version-check --editable '.[fuzz]' 2>&1) || { \
+		echo "make fuzz needs atheris, which has wheels for CPython 3.11 to 3.13 on Linux and cannot be installed here: $$(echo "$$said" | grep -o 'ERROR: .*' | tail -n 1)" >&2; exit 1; }
+	@touch $@
 
 # ---------------------------------------------------------------------------------------- checks
 
@@ -87,7 +110,7 @@ format: $(STAMP)
 	$(BIN)/ruff format
 
 clean:
-	rm -rf build dist *.egg-info docs/_build .hypothesis _trial_temp* \
+	rm -rf build dist *.egg-info docs/_build .fuzz .hypothesis _trial_temp* \
 		.import_linter_cache .mypy_cache .pytest_cache .ruff_cache twisted/plugins/dropin.cache
 	find .ci benchmarks docs examples gamenet tests twisted -name __pycache__ -type d -prune \
 		-exec rm -rf {} +

@@ -40,6 +40,10 @@ DOCS = [
     "sphinx>=7.3",
     "furo",
 ]
+# Of no use where it has no wheels, so not in dev: `make fuzz` installs it.
+FUZZ = [
+    "atheris>=3",
+]
 DEV = [
     *TEST,
     *DOCS,
@@ -86,7 +90,8 @@ setup(
         "Twisted[tls]>=24.11",
         "msgspec>=0.19",
         "cryptography>=42",
+        "pyOpenSSL>=24.3",  # takes the certificates and keys of cryptography
     ],
-    extras_require={"test": TEST, "docs": DOCS, "dev": DEV},
+    extras_require={"test": TEST, "docs": DOCS, "fuzz": FUZZ, "dev": DEV},
     entry_points={"console_scripts": ["gamenet = gamenet.cli:main"]},
 )

@@ -10,11 +10,13 @@ import json
 import os
 import socket
 import statistics
-import struct
 import subprocess
 import sys
 import threading
 import time
+
+import lean
+import rig
 
 CLIENTS = 100
 HZ = 60
@@ -104,116 +106,37 @@ class PlainClient:
         self.udp.setblocking(False)
         self.server = ("127.0.0.1", port)
 
-    def datagrams(self, number: int) -> list[bytes]:
-        return [bytes(INPUT_BYTES)]
+    def play(self, number: int) -> None:
+        """One tick's input leaves."""
+        self.udp.sendto(bytes(INPUT_BYTES), self.server)
 
-    def received(self, data: bytes, now: float) -> None:
-        pass
-
-    def every_second(self, now: float) -> None:
-        pass
-
-
-class GamenetClient(PlainClient):
-    """A client of gamenet's own core on plain sockets: joined, bound, one input a tick."""
-
-    def __init__(self, port: int) -> None:
-        super().__init__(port)
-        from gamenet.core import frames
-        from gamenet.core.client_session import ClientSession
-        from gamenet.core.counters import Counters
-        from gamenet.core.record import Opener, Sealer, session_keys
-        from gamenet.core.seat import Seat
-        from gamenet.core.session import Limits, Setup
-        from gamenet.core.turn import Turn
-        from gamenet.events import SERVER, Player
-        from gamenet.messages import NO_SCHEMA, Codec
-
-        self.tcp = socket.create_connection(("127.0.0.1", port))
-        self.unread = b""
-        self._send(frames.encode_hello(frames.Hello(1, 1, 1, 5, NO_SCHEMA, 0, 1, "", "", b"")))
-        accept = frames.decode_accept(self._frame())
-        player = Player(accept.player_id, accept.name, "")
-        to_server, to_client = session_keys(accept)
-        self.turn = Turn(Counters(), 1 << 20)
-        self.session = ClientSession(
-            Setup(
-                player=player,
-                author=SERVER,
-                seat=Seat(player, 1024, 1 << 20),
-                session_id=accept.session_id,
-                cid=accept.cid,
-                sealer=Sealer(to_server, accept.cid),
-                opener=Opener(to_client),
-                limits=Limits(
-                    window_messages=accept.window_messages,
-                    window_bytes=accept.window_bytes,
-                    unreliable_messages=64,
-                    ping_seconds=5.0,
-                    dead_seconds=15.0,
-                ),
-                codec=Codec(),
-                turn=self.turn,
-                now=time.monotonic(),
-            ),
-            address=self.server,
-            longest_pause_seconds=30.0,
-            input_bits=accept.input_bits,
-            take_state=lambda state: None,
-            seen_state=lambda: 0,
-        )
-        self.session.confirm_received()
-        self.tcp.setblocking(False)
-        self.udp.setblocking(True)
-        self.udp.settimeout(5.0)
-        while not self.session.path.bound:
-            now = time.monotonic()
-            self.every_second(now)
-            for data in self.datagrams(0):
-                self.udp.sendto(data, self.server)
-            self.received(self.udp.recv(1500), time.monotonic())
-            for data in self.datagrams(0):
-                self.udp.sendto(data, self.server)
-        self.udp.setblocking(False)
-
-    def _send(self, frame: bytes) -> None:
-        self.tcp.sendall(len(frame).to_bytes(4, "big") + frame)
-
-    def _frame(self) -> bytes:
-        while len(self.unread) < 4 or len(self.unread) - 4 < int.from_bytes(self.unread[:4]):
-            self.unread += self.tcp.recv(65536)
-        size = int.from_bytes(self.unread[:4])
-        frame, self.unread = self.unread[4 : 4 + size], self.unread[4 + size :]
-        return frame
-
-    def datagrams(self, number: int) -> list[bytes]:
-        if number:
-            # A new value each tick, so that every input travels whole.
-            self.session.queue_input(self.session.inputs.newest + 1, number * 40503 & 0xFFFF)
-        return [data for data, _ in self.session.datagrams_to_send(time.monotonic())]
-
-    def received(self, data: bytes, now: float) -> None:
-        first, _, low = HEADER.unpack_from(data)
-        self.session.receive_datagram(data, self.server, now, first, low)
-
-    def every_second(self, now: float) -> None:
+    def look_at_udp(self) -> None:
+        """Take what came."""
         try:
-            while data := self.tcp.recv(65536):
-                self.unread += data
+            while True:
+                self.udp.recv(1500)
         except BlockingIOError:
             pass
-        while len(self.unread) >= 4:
-            self.session.receive_frame(self._frame(), now)
-        self.session.frame_heard = now
-        self.session.tick(now)
-        for frame in self.session.frames_to_send(now):
-            self._send(frame)
+
+    def look_at_tcp(self) -> None:
+        """Whatever does not hurry."""
 
 
-HEADER = struct.Struct("!BII")
+class GamenetClient(lean.LeanClient):
+    """A player who is joined over TCP and bound over UDP."""
+
+    def __init__(self, port: int) -> None:
+        super().__init__("127.0.0.1", port, tls=False)
+        self.join().bind()
+
+    def play(self, number: int) -> None:
+        """One tick's input leaves."""
+        # A new value each tick, so that every input travels whole.
+        self.press(number * 40503 & 0xFFFF)
+        self.flush()
 
 
-def load(make: type[PlainClient], clients: int, port: int) -> None:
+def load(make: type[PlainClient] | type[GamenetClient], clients: int, port: int) -> None:
     """Play until stdin closes."""
     players = [make(port) for _ in range(clients)]
     print("ready", flush=True)
@@ -223,21 +146,14 @@ def load(make: type[PlainClient], clients: int, port: int) -> None:
     step = 0
     while not ended.is_set():
         number, index = divmod(step, clients)
-        player = players[index]
-        for data in player.datagrams(number + 1):
-            player.udp.sendto(data, player.server)
+        players[index].play(number + 1)
         # Half a tick later it reads what has come.
-        now = time.monotonic()
         reader = players[(index + clients // 2) % clients]
-        try:
-            while True:
-                reader.received(reader.udp.recv(1500), now)
-        except BlockingIOError:
-            pass
+        reader.look_at_udp()
         if number % HZ == 0:
-            reader.every_second(now)
+            reader.look_at_tcp()
         step += 1
-        time.sleep(max(0.0, begun + step / clients / HZ - time.monotonic()))
+        rig.sleep_until(begun + step / clients / HZ)
 
 
 def load_gamenet(clients: int, port: int) -> None:

@@ -1,0 +1,376 @@
+"""A client that is little more than two sockets, for loads and attacks.
+
+It joins for real, over plain TCP or TLS, and plays for real, but it costs a fraction of gamenet's
+own client: a load generator must not be what is measured. An attacker gets at its insides.
+"""
+
+from __future__ import annotations
+
+import select
+import socket
+import time
+from typing import TYPE_CHECKING
+
+from OpenSSL import SSL
+
+from gamenet.core import frames, wire
+from gamenet.core.inputs import InputSender
+from gamenet.core.record import Forged, Opener, Schedule, Sealer
+from gamenet.core.window import ReplayWindow
+from gamenet.errors import DisconnectReason, RefusalReason
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ANSWER_SECONDS = 20.0
+EXPORTER_LABEL = b"EXPERIMENTAL gamenet udp v1"
+NO_SCHEMA = bytes(8)
+PING_SECONDS = 5.0
+TIME_SECONDS = 1.0
+
+
+class Refused(Exception):
+    """The server does not let this client in."""
+
+    def __init__(self, reason: RefusalReason, retry_after_seconds: int) -> None:
+        super().__init__(reason.name)
+        self.reason = reason
+        self.retry_after_seconds = retry_after_seconds
+
+
+class Gone(Exception):
+    """The server has closed the connection, or said BYE."""
+
+
+class Plain:
+    """Bytes over TCP. Reading raises ``BlockingIOError`` when nothing is there."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self.socket = connection
+        connection.setblocking(False)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def read(self) -> bytes:
+        """What has come; b"" at the end."""
+        return self.socket.recv(65_536)
+
+    def write_some(self, data: bytes) -> int:
+        """As many bytes as the kernel takes now."""
+        return self.socket.send(data)
+
+    def exporter(self, context: bytes) -> bytes:
+        """Keying material of the connection."""
+        return b""
+
+    def write(self, data: bytes) -> None:
+        """All of it."""
+        until = time.monotonic() + ANSWER_SECONDS
+        while data:
+            try:
+                data = data[self.write_some(data) :]
+            except BlockingIOError:
+                _wait(self.socket, until, writing=True)
+
+    def read_within(self, seconds: float) -> bytes:
+        """What comes next."""
+        until = time.monotonic() + seconds
+        while True:
+            try:
+                return self.read()
+            except BlockingIOError:
+                _wait(self.socket, until)
+
+
+class Tls(Plain):
+    """The same over TLS 1.3. Nothing is verified: the server is the benchmark's own."""
+
+    _context: SSL.Context | None = None
+
+    def __init__(self, connection: socket.socket) -> None:
+        super().__init__(connection)
+        if Tls._context is None:
+            Tls._context = SSL.Context(SSL.TLS_METHOD)
+            Tls._context.set_min_proto_version(SSL.TLS1_3_VERSION)
+        self.tls = SSL.Connection(Tls._context, connection)
+        self.tls.set_connect_state()
+        until = time.monotonic() + ANSWER_SECONDS
+        while True:
+            try:
+                self._step(self.tls.do_handshake)
+                return
+            except BlockingIOError:
+                _wait(connection, until)
+
+    def read(self) -> bytes:
+        return self._step(self.tls.recv, 65_536)
+
+    def write_some(self, data: bytes) -> int:
+        return self._step(self.tls.send, data)
+
+    def exporter(self, context: bytes) -> bytes:
+        return self.tls.export_keying_material(EXPORTER_LABEL, 32, context)
+
+    @staticmethod
+    def _step(call, *args):
+        """Call, with the socket module's exceptions instead of OpenSSL's."""
+        try:
+            return call(*args)
+        except (SSL.WantReadError, SSL.WantWriteError):
+            raise BlockingIOError from None
+        except SSL.ZeroReturnError:
+            return b""
+        except SSL.Error as error:
+            raise ConnectionResetError(str(error)) from None
+
+
+def connect(host: str, port: int, *, tls: bool, source: str = "") -> Plain:
+    """A connection, its handshake done.
+
+    :param source: the address to come from.
+    """
+    connection = socket.create_connection(
+        (host, port), ANSWER_SECONDS, source_address=(source, 0) if source else None
+    )
+    try:
+        return Tls(connection) if tls else Plain(connection)
+    except BaseException:
+        connection.close()
+        raise
+
+
+def _wait(connection: socket.socket, until: float, *, writing: bool = False) -> None:
+    left = max(0.0, until - time.monotonic())
+    read, write = ([], [connection]) if writing else ([connection], [])
+    if not any(select.select(read, write, [], left)):
+        raise TimeoutError("the server does not answer")
+
+
+class LeanClient:
+    """One player.
+
+    :param auth: what proves the identity, by *mechanism*.
+    :param source: the address to come from.
+    """
+
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        *,
+        tls: bool,
+        user: str = "",
+        mechanism: int = frames.ANONYMOUS,
+        auth: bytes = b"",
+        source: str = "",
+    ) -> None:
+        self.server = (host, port)
+        self.stream = connect(host, port, tls=tls, source=source)
+        self._source = source
+        self._unread = b""
+        self._pinged = time.monotonic()
+        self.udp: socket.socket | None = None
+        flags = frames.HELLO_WANTS_UDP | (0 if tls else frames.HELLO_ACCEPTS_INSECURE)
+        self._hello = frames.encode_hello(
+            frames.Hello(1, 1, 1, flags, NO_SCHEMA, 0, mechanism, "", user, auth)
+        )
+        self.accept: frames.Accept
+        self.window = ReplayWindow()
+        self.datagrams_sent = self.datagrams_received = 0
+        self.frames_taken = self.frames_acked = 0
+        self.states = 0
+        self.state = b""
+        """The payload of the newest."""
+        self._state_number = 0
+        self._asked = 0.0
+        self.sent: list[bytes] | None = None
+        """Every datagram that left, where somebody asked for it by making this a list."""
+
+    # TCP.
+
+    def join(self) -> LeanClient:
+        """Be let in, and have the server know that we know.
+
+        :raises Refused: by the server.
+        :raises Gone: if it closes the connection without a word.
+        """
+        self.send_frame(self._hello)
+        frame = self.frame_within(ANSWER_SECONDS)
+        if frame[:1] == bytes((frames.Kind.REFUSE,)):
+            raise Refused(*frames.decode_refuse(frame))
+        self.accept = accept = frames.decode_accept(frame)
+        context = accept.session_id + accept.cid.to_bytes(4, "big")
+        ours, theirs = Schedule(accept, self.stream.exporter(context)).directions()
+        self.sealer = Sealer(ours, accept.cid)
+        self.opener = Opener(theirs)
+        self.inputs = InputSender(accept.input_bits)
+        self.server = (self.server[0], accept.udp_port or self.server[1])
+        self.send_frame(frames.encode_ack(0))
+        return self
+
+    def send_frame(self, frame: bytes) -> None:
+        """Write one frame."""
+        self.stream.write(len(frame).to_bytes(4, "big") + frame)
+
+    def frame_within(self, seconds: float) -> bytes:
+        """The next frame."""
+        until = time.monotonic() + seconds
+        while (frame := self._frame()) is None:
+            data = self.stream.read_within(until - time.monotonic())
+            if not data:
+                raise Gone("closed")
+            self._unread += data
+        return frame
+
+    def _frame(self) -> bytes | None:
+        unread = self._unread
+        end = 4 + int.from_bytes(unread[:4], "big")
+        if len(unread) < 4 or len(unread) < end:
+            return None
+        self._unread = unread[end:]
+        return unread[4:end]
+
+    def frames_come(self) -> Iterator[bytes]:
+        """The frames that are there.
+
+        :raises Gone: at the end of the connection.
+        """
+        while True:
+            while (frame := self._frame()) is not None:
+                yield frame
+            try:
+                data = self.stream.read()
+            except BlockingIOError:
+                return
+            except OSError as error:
+                raise Gone(str(error)) from None
+            if not data:
+                raise Gone("closed")
+            self._unread += data
+
+    def look_at_tcp(self) -> None:
+        """Take what came as a player does, and show that we live; to be done every second or so.
+
+        :raises Gone: if the server ended it.
+        """
+        for frame in self.frames_come():
+            kind = frame[0]
+            if kind == frames.Kind.PING:
+                self.send_frame(frames.encode_ping(frames.Kind.PONG, frames.decode_ping(frame)))
+            elif kind in (frames.Kind.DATA, frames.Kind.SAY):
+                self.frames_taken += 1
+            elif kind == frames.Kind.BYE:
+                reason, text = frames.decode_bye(frame)
+                raise Gone(f"{DisconnectReason(reason).name}: {text}")
+        if self.frames_acked != self.frames_taken:
+            self.frames_acked = self.frames_taken
+            self.send_frame(frames.encode_ack(self.frames_taken))
+        if time.monotonic() - self._pinged > PING_SECONDS:
+            self._pinged = time.monotonic()
+            self.send_frame(frames.encode_ping(frames.Kind.PING, 1))
+
+    def leave(self) -> None:
+        """Say BYE and close."""
+        try:
+            self.send_frame(frames.encode_bye(DisconnectReason.QUIT))
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """Close without a word."""
+        self.stream.socket.close()
+        if self.udp is not None:
+            self.udp.close()
+
+    # UDP.
+
+    def open_udp(self) -> socket.socket:
+        """A socket for datagrams, from the address that TCP comes from."""
+        self.udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.udp.bind((self._source or "127.0.0.1", 0))
+        self.udp.setblocking(False)
+        return self.udp
+
+    def send(self, kind: wire.DatagramKind, body: bytes) -> int:
+        """Seal and send one datagram.
+
+        :returns: its size.
+        """
+        data = self.sealer.seal(kind, body)
+        assert self.udp is not None
+        self.udp.sendto(data, self.server)
+        self.datagrams_sent += 1
+        if self.sent is not None:
+            self.sent.append(data)
+        return len(data)
+
+    def bind(self) -> LeanClient:
+        """Have the server know our UDP address."""
+        udp = self.open_udp()
+        until = time.monotonic() + ANSWER_SECONDS
+        while time.monotonic() < until:
+            self.send(wire.DatagramKind.BIND, wire.PADDING)
+            again = time.monotonic() + 0.25
+            while time.monotonic() < again:
+                select.select([udp], [], [], 0.05)
+                for kind, body in self.datagrams_come():
+                    if kind == wire.DatagramKind.CHALLENGE:
+                        self.send(wire.DatagramKind.RESPONSE, body[: wire.CHALLENGE_BYTES])
+                    elif kind == wire.DatagramKind.BOUND:
+                        return self
+        raise TimeoutError("the UDP path does not open")
+
+    def datagrams_come(self) -> Iterator[tuple[int, bytes]]:
+        """Kind and body of the datagrams that are there and open."""
+        assert self.udp is not None
+        while True:
+            try:
+                data = self.udp.recv(1_500)
+            except OSError:
+                return
+            if len(data) < wire.OVERHEAD_BYTES:
+                continue
+            first, cid, low = wire.HEADER.unpack_from(data)
+            number = self.window.expand(low)
+            if cid != self.accept.cid or not self.window.is_fresh(number):
+                continue
+            try:
+                body = self.opener.open(number, data)
+            except Forged:
+                continue
+            self.window.mark(number)
+            self.datagrams_received += 1
+            yield first & 0x0F, body
+
+    def look_at_udp(self) -> None:
+        """Take what came: states, and which inputs are acknowledged."""
+        for kind, body in self.datagrams_come():
+            if kind == wire.DatagramKind.CHALLENGE:
+                self.send(wire.DatagramKind.RESPONSE, body[: wire.CHALLENGE_BYTES])
+            if kind != wire.DatagramKind.DATA:
+                continue
+            for message, payload in wire.split_messages(body):
+                if message == wire.MessageType.INPUT_ACK:
+                    self.inputs.acknowledge(wire.INPUT_ACK.unpack(payload)[0])
+                elif message & wire.TYPE_MASK == wire.MessageType.STATE:
+                    self.states += 1
+                    number = wire.STATE.unpack_from(payload)[0]
+                    if number > self._state_number:
+                        self._state_number = number
+                        self.state = payload[wire.STATE.size :]
+
+    def press(self, buttons: int) -> None:
+        """Make the next input; it leaves with the next datagram."""
+        self.inputs.put(self.inputs.newest + 1, buttons)
+
+    def flush(self) -> None:
+        """Send what a player sends each tick: acks, and the inputs that are not acknowledged."""
+        message = self.inputs.message(0)
+        messages = [(int(wire.MessageType.INPUT), message)] if message else []
+        now = time.monotonic()
+        if now - self._asked >= TIME_SECONDS:
+            self._asked = now
+            asked = int(now * 1e6) & 0xFFFF_FFFF
+            messages.insert(0, (int(wire.MessageType.TIME), wire.TIME_QUERY.pack(asked)))
+        acks = wire.ACKS.pack(*self.window.acks())
+        for part in wire.pack_messages(messages) if messages else [b""]:
+            self.send(wire.DatagramKind.DATA, acks + part)
