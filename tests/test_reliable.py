@@ -445,6 +445,18 @@ class PausingTests(SynchronousTestCase):
         self.assertFalse(self.protocol(world).paused)
         self.assertTrue(ours.reading)
 
+    def test_a_pause_is_worth_its_timer(self) -> None:
+        world = World(self, frames_per_second=1_000.0, frames_burst=1)
+        puppet = self.puppet(world)
+        puppet.wire.transport.write(self.numbered(20))
+        world.run(0.019)
+        few = len(self.heard(world))
+        self.assertLess(few, 5)
+        world.run(0.002)
+        self.assertGreater(len(self.heard(world)), few)
+        world.run(0.5)
+        self.assertEqual(len(self.heard(world)), 20)
+
     def test_who_is_slowed_down_is_not_taken_for_dead(self) -> None:
         world = World(self, frames_per_second=2.0, frames_burst=1, window_messages=1_000)
         puppet = self.puppet(world)
@@ -570,12 +582,26 @@ class PausingTests(SynchronousTestCase):
         (left,) = world.server.of(Left)
         self.assertEqual((left.reason, left.text), (DisconnectReason.QUIT, "bye"))
 
+    def test_the_frame_that_ends_it_pauses_nothing(self) -> None:
+        for frame in (frames.encode_bye(DisconnectReason.QUIT), frames.encode_ack(9)):
+            world = World(self, frames_per_read=1)
+            puppet = self.puppet(world)
+            world.run(1.0)
+            protocol = self.protocol(world)
+            protocol.dataReceived(framed(frame))
+            self.assertFalse(protocol.paused)
+            self.assertIs(protocol._resuming, None)
+            self.assertTrue(puppet.wire.transport.peer.reading)
+            world.close()
+
     def test_a_reset_in_the_middle_leaves_nothing_behind(self) -> None:
         world, puppet = self.paused()
+        resuming = self.protocol(world)._resuming
         ours = puppet.wire.transport.peer
         puppet.wire.abort()
         world.settle()
         self.assertFalse(ours.connected)
+        self.assertFalse(resuming is None or resuming.active())
         (left,) = world.server.of(Left)
         self.assertEqual(left.reason, DisconnectReason.SESSION_LOST)
         world.close()
@@ -729,6 +755,15 @@ class UnreadTests(SynchronousTestCase):
         transport.peer.read_again()
         world.run(0.5)
         self.assertEqual(len(world.server.of(Received)), 20)
+
+    def test_to_be_told_before_the_join_does_no_harm(self) -> None:
+        world = World(self)
+        stranger = world.stranger()
+        producer = stranger.transport.peer.producer
+        producer.pauseProducing()
+        producer.resumeProducing()
+        stranger.say(HELLO)
+        self.assertEqual(stranger.frames[0][0], Kind.ACCEPT)
 
     def test_to_be_told_after_the_end_does_no_harm(self) -> None:
         world, puppet = self.puppet()

@@ -401,6 +401,19 @@ class RekeyTests(SynchronousTestCase):
                 self.assertEqual(heard, [b"first", b"late"] if opens else [b"first"], (name, wait))
                 self.assertEqual(receiver.counters.drop_datagram_epoch, 0 if opens else 1)
 
+    def test_what_comes_late_does_not_prolong_their_time(self) -> None:
+        pair = self.pair()
+        body = pair.body(pair.client, (4, b"late"))
+        late = [pair.sealed(pair.client, DatagramKind.DATA, body) for _ in range(3)]
+        self.assertTrue(pair.rekey())
+        pair.advance(0.1)
+        pair.deliver(pair.client, (4, b"first"))
+        for data, wait in zip(late, (5.0, 4.5, 2.0), strict=True):
+            pair.advance(wait)
+            pair.inject(pair.server, data, CLIENT_ADDRESS)
+        self.assertEqual(pair.server.counters.drop_datagram_epoch, 1)
+        self.assertIs(pair.server_session.keys.other, None)
+
     def test_old_keys_wait_for_the_first_new_datagram_however_long_that_takes(self) -> None:
         pair = self.pair()
         late = pair.sealed(pair.client, DatagramKind.DATA, pair.body(pair.client, (4, b"late")))

@@ -312,6 +312,7 @@ class SessionTests(SynchronousTestCase):
     def test_refused_ones_are_counted_and_nothing_else(self) -> None:
         pair = self.pair()
         before = pair.server.counters.snapshot()
+        size = pair.server_session.bytes_in
         sent = self.flood(pair, 100)
         heard = len(pair.server.of(Unreliable))
         self.assertGreaterEqual(heard, 14)
@@ -320,6 +321,8 @@ class SessionTests(SynchronousTestCase):
         self.assertEqual(counters.drop_datagram_rate, 100 - heard)
         self.assertEqual(counters.datagrams_delivered, before["datagrams_delivered"] + heard)
         self.assertEqual(pair.server_session.rate_dropped, 100 - heard)
+        taken = sum(len(data) for data in sent[:heard])
+        self.assertEqual(pair.server_session.bytes_in, size + taken)
         self.assertEqual(pair.server.unaccounted(), 0)
         session = pair.server_session
         # Neither marked nor acknowledged: the same datagram is welcome later.
@@ -453,8 +456,13 @@ class SessionTests(SynchronousTestCase):
     def test_nobody_else_can_bring_a_player_to_that_end(self) -> None:
         pair = self.pair()
         self.abuse(pair, 8.0, 1.0)
-        copies = self.flood(pair, 2)
+        copies = self.flood(pair, 40)
+        self.assertGreater(pair.server_session.rate_dropped, 10)
+        dropped = pair.server_session.rate_dropped
         for _ in range(300):
+            # What was refused is not marked, so a copy of it is not known for one.
+            for data in copies[-10:]:
+                pair.inject(pair.server, data, CLIENT_ADDRESS)
             for number in range(20):
                 forged = bytearray(copies[0])
                 forged[9 + number % 20] ^= 1
@@ -463,6 +471,7 @@ class SessionTests(SynchronousTestCase):
                 pair.inject(pair.server, copies[0], CLIENT_ADDRESS)
             pair.advance(0.05)
         self.assertIs(pair.server.ended, None)
+        self.assertEqual(pair.server_session.rate_dropped, dropped)
 
     def test_the_configured_limits_are_those_that_hold(self) -> None:
         pair = self.pair(rate_abuse_factor=2, rate_abuse_seconds=3)
