@@ -11,10 +11,12 @@ FUZZER := $(VENV)/.fuzzer-installed
 
 # How long `make fuzz` takes.
 SECONDS ?= 600
+# How long `make soak` takes.
+MINUTES ?= 10
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test fuzz check bench-quick bench-trust flood docs clean distclean setup format \
+.PHONY: help demo test fuzz check bench-quick bench-trust flood soak docs clean distclean setup format \
 	style types layers packaging news
 
 help:
@@ -25,6 +27,7 @@ help:
 	@echo 'make bench-quick  one JSON line: server CPU per client and tick, beside plain Twisted'
 	@echo 'make bench-trust  a table: what attacks cost a server, and what its defences cost'
 	@echo 'make flood        attack a real daemon on this machine; one JSON line of what came of it'
+	@echo 'make soak         200 bots for MINUTES=10 at 5 % loss; one JSON line: does the server grow?'
 	@echo 'make docs         build the documentation into docs/_build/html'
 	@echo 'make format       rewrite the code in the project'\''s style'
 	@echo 'make news         what the next release will say it changed'
@@ -63,6 +66,9 @@ bench-trust: $(STAMP)
 
 flood: $(STAMP)
 	@$(BIN)/python benchmarks/flood.py
+
+soak: $(STAMP)
+	@$(BIN)/python benchmarks/soak.py --minutes $(MINUTES)
 
 # ----------------------------------------------------------------------------------------- tests
 

@@ -67,6 +67,7 @@ setup(
     keywords=["game", "networking", "multiplayer", "twisted", "udp", "tcp", "server"],
     classifiers=[
         "Development Status :: 3 - Alpha",
+        "Framework :: Pytest",
         "Framework :: Twisted",
         "Intended Audience :: Developers",
         "Operating System :: OS Independent",
@@ -81,7 +82,9 @@ setup(
         "Typing :: Typed",
     ],
     package_dir={"": "."},
-    packages=["gamenet", "gamenet.core", "gamenet.demo", "twisted.plugins"],
+    packages=["gamenet", "gamenet.core", "gamenet.demo", "gamenet.testing", "twisted.plugins"],
+    # Of its own, because pytest loads it in every run and it must bring nothing else along.
+    py_modules=["pytest_gamenet"],
     package_data={"gamenet": ["py.typed"]},
     include_package_data=False,
     zip_safe=False,
@@ -93,5 +96,8 @@ setup(
         "pyOpenSSL>=24.3",  # takes the certificates and keys of cryptography
     ],
     extras_require={"test": TEST, "docs": DOCS, "fuzz": FUZZ, "dev": DEV},
-    entry_points={"console_scripts": ["gamenet = gamenet.cli:main"]},
+    entry_points={
+        "console_scripts": ["gamenet = gamenet.cli:main"],
+        "pytest11": ["pytest_gamenet = pytest_gamenet"],
+    },
 )

@@ -34,7 +34,9 @@ from gamenet.events import (
     Posted,
     Quality,
     Received,
+    Resumed,
     State,
+    Suspended,
     Tick,
     Unreliable,
     Writable,
@@ -42,7 +44,7 @@ from gamenet.events import (
 from gamenet.facade import GameServer, serve
 from gamenet.game import Game, game
 from gamenet.low_latency import LowLatencyProtocol
-from gamenet.messages import Degrees, Fraction, Message, Unit
+from gamenet.messages import Message, Unit
 from gamenet.reliable import ReliableProtocol
 from gamenet.server import GameServerFactory
 from gamenet.service import GameServerService
@@ -55,10 +57,8 @@ __all__ = [
     "ConfigError",
     "Connected",
     "ConnectionFailed",
-    "Degrees",
     "DisconnectReason",
     "Disconnected",
-    "Fraction",
     "Game",
     "GameClient",
     "GameClientFactory",
@@ -83,8 +83,10 @@ __all__ = [
     "Received",
     "RefusalReason",
     "ReliableProtocol",
+    "Resumed",
     "ServerConfig",
     "State",
+    "Suspended",
     "Tick",
     "Unit",
     "Unreliable",

@@ -64,10 +64,18 @@ class Bridge:
     """Events to the game, commands to the reactor, both bounded.
 
     :param config: for its limits; a default :class:`~gamenet.config.ServerConfig` if left out.
+    :param clock: monotonic seconds, if not the system's.
     """
 
-    def __init__(self, config: CommonConfig | None = None) -> None:
+    blocks = True
+    """Waiting here stops the thread, which the reactor's own must never do."""
+
+    def __init__(
+        self, config: CommonConfig | None = None, *, clock: Callable[[], float] | None = None
+    ) -> None:
         config = config or ServerConfig()
+        self.clock = clock or monotonic
+        """The clock of the loop that takes the events."""
         self._capacity = config.bridge_events
         self._post_capacity = config.post_values
         self._switch_seconds = config.switch_interval_seconds
@@ -182,13 +190,13 @@ class Bridge:
 
     def wait(self, seconds: float) -> None:
         """Return when there is something to ``poll``, the bridge closes, or time is up."""
-        deadline = monotonic() + seconds
+        deadline = self.clock() + seconds
         # Raised before the first look: whoever publishes after it sees the flag and wakes us. A
         # wake meant for an earlier wait may still be there, so looking goes on until time is up.
         self._waiting = True
         try:
             while not (self._inbox or self._posted or self.closed):
-                left = deadline - monotonic()
+                left = deadline - self.clock()
                 if left <= 0:
                     return
                 self._wakeup.acquire(timeout=min(left, threading.TIMEOUT_MAX))
@@ -198,7 +206,7 @@ class Bridge:
     def sleep_until(self, deadline: float) -> None:
         """Return at *deadline* on the monotonic clock, or as soon as the bridge closes."""
         while not self.closed:
-            left = deadline - monotonic()
+            left = deadline - self.clock()
             if left <= 0:
                 return
             self._wakeup.acquire(timeout=min(left, threading.TIMEOUT_MAX))
@@ -259,7 +267,7 @@ class Bridge:
 
     def arm(self) -> None:
         """Make sure that the reactor fetches what was just put here within 5 ms."""
-        now = monotonic()
+        now = self.clock()
         if 0.0 <= self.looked_at - now <= LATEST_SECONDS:
             return
         if now >= self._armed_until and self._wake is not None:

@@ -19,13 +19,17 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
 import gamenet
+from gamenet.cli_network import banner
 from gamenet.core.text import MAX_CHAT_CHARACTERS, clean
 from gamenet.errors import DISCONNECT_TEXTS, REFUSAL_TEXTS, DisconnectReason, RefusalReason
+from gamenet.events import Resumed, Suspended
+from gamenet.proxy import Proxy
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gamenet.events import Event
+    from gamenet.impairment import Profile
 
 JOIN_SECONDS: Final = 15.0
 """How long a join may take in all."""
@@ -109,6 +113,10 @@ def shown(event: Event) -> str | None:
             name = clean(player.name)
             aside = " (to you)" if private else ""
             return f"<{name}>{aside} {clean(text)}" if name else f"*{aside} {clean(text)}"
+        case Suspended():
+            return "* the connection is lost; trying to get it back"
+        case Resumed(_, away_seconds):
+            return f"* connected again after {away_seconds:.1f} s"
         case gamenet.Disconnected(reason, text, refusal):
             return f"* {farewell(reason, text, refusal)}"
     return None
@@ -225,15 +233,33 @@ class Conversation:
         print(line.encode(encoding, "replace").decode(encoding), file=self._out, flush=True)
 
 
-def run_chat(address: str, interrupted: Callable[[], bool], **fields: Any) -> int:
+def run_chat(
+    address: str,
+    interrupted: Callable[[], bool],
+    *,
+    profile: Profile | None = None,
+    sim_seed: int = 0,
+    **fields: Any,
+) -> int:
     """Talk on the server at *address* until the person leaves.
 
     :param interrupted: asked many times a second; True once the person wants to leave at once.
+    :param profile: a bad network to put between this client and the server.
+    :param sim_seed: what that network leaves to chance depends on it.
     :param fields: what :class:`~gamenet.GameClient` takes: who to be, whom to trust.
     :returns: the exit status.
     :raises GamenetError: if it comes to no session, with a sentence that says why.
     """
-    client = gamenet.GameClient(address, **fields)
+    if profile is None:
+        return _run_chat(gamenet.GameClient(address, **fields), interrupted)
+    gamenet.GameClient(address, **fields)  # what is wrong with it shall be said first
+    with Proxy(address, profile=profile, seed=sim_seed) as proxy:
+        print(banner(profile, sim_seed), file=sys.stderr, flush=True)
+        client = gamenet.GameClient(address, via=f"127.0.0.1:{proxy.port}", **fields)
+        return _run_chat(client, interrupted)
+
+
+def _run_chat(client: gamenet.GameClient, interrupted: Callable[[], bool]) -> int:
     lines = LineReader()
     try:
         lines.start(sys.stdin.fileno())

@@ -21,6 +21,17 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn, Self
 
 from gamenet._version import __version__
 from gamenet.certificates import add_command as add_cert
+from gamenet.chaos import parse_chaos
+from gamenet.cli_network import (
+    add_chaos,
+    add_proxy,
+    add_simulation,
+    add_trace,
+    banner,
+    profile_of,
+    run_proxy,
+    simulation_flags,
+)
 from gamenet.cli_trust import add_commands
 from gamenet.errors import GamenetError
 
@@ -98,7 +109,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         except SystemExit as done:  # --help and --version have printed what they are for
             return int(done.code or 0)
         command = f"gamenet {arguments.command}"
-        if arguments.command in ("chat", "demo", "bots"):
+        if arguments.command in ("chat", "demo", "bots", "proxy"):
             return _play(arguments)
         return int(arguments.run(arguments))
     except KeyboardInterrupt:
@@ -132,6 +143,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     demo.add_argument("--bots", type=_count, default=50, metavar="N", help="players (default 50)")
     _add_run(demo, 20.0)
+    add_simulation(demo)
+    add_chaos(demo, may_kill=True)
+    add_trace(demo)
 
     bots = commands.add_parser(
         "bots",
@@ -144,6 +158,11 @@ def _parser() -> argparse.ArgumentParser:
     _add_run(bots, 10.0)
     bots.add_argument("--seed", type=int, default=0, help="where the bots go (default 0)")
     bots.add_argument("--quiet", action="store_true", help="no line a second")
+    add_simulation(bots)
+    add_chaos(bots)
+    add_trace(bots)
+    # For the demo, which has the server: a kill is told, and the sessions it costs are no errors.
+    bots.add_argument("--kill-elsewhere", action="store_true", help=argparse.SUPPRESS)
 
     chat = commands.add_parser(
         "chat",
@@ -158,7 +177,9 @@ def _parser() -> argparse.ArgumentParser:
     proof.add_argument("--password", action="store_true", help="ask for the account's password")
     proof.add_argument("--password-file", metavar="FILE", help="read the password from a file")
     proof.add_argument("--ticket-file", metavar="FILE", help="join with the ticket in a file")
+    add_simulation(chat)
 
+    add_proxy(commands)
     add_cert(commands)
     add_commands(commands)
     return parser
@@ -219,6 +240,8 @@ def _play(arguments: argparse.Namespace) -> int:
     with Interrupt() as interrupt:
         if arguments.command == "chat":
             return _chat(arguments, proof, interrupt)
+        if arguments.command == "proxy":
+            return run_proxy(arguments, interrupt)
         return _load(arguments, interrupt)
 
 
@@ -246,10 +269,23 @@ def _first_line(path: str) -> bytes:
 
 def _load(arguments: argparse.Namespace, interrupt: Interrupt) -> int:
     """``gamenet demo`` and ``gamenet bots``."""
+    profile = profile_of(arguments)
+    may_kill = arguments.command == "demo" or arguments.kill_elsewhere
+    script = parse_chaos(arguments.chaos, may_kill=may_kill) if arguments.chaos else ()
     if arguments.command == "demo":
-        from gamenet.demo.run import run_demo
+        from gamenet.demo.run import Plan, run_demo
 
-        outcome = run_demo(arguments.seconds, arguments.bots, interrupt, sys.stderr)
+        if profile is not None:
+            print(banner(profile, arguments.sim_seed), file=sys.stderr, flush=True)
+        plan = Plan(
+            seconds=arguments.seconds,
+            bots=arguments.bots,
+            simulation=simulation_flags(arguments),
+            chaos=arguments.chaos,
+            script=script,
+            trace=arguments.trace,
+        )
+        outcome = run_demo(plan, interrupt, sys.stderr)
     else:
         from gamenet.demo.bot import Load
         from gamenet.demo.bots import run_bots
@@ -261,6 +297,10 @@ def _load(arguments: argparse.Namespace, interrupt: Interrupt) -> int:
             insecure=arguments.insecure,
             ca_file=arguments.ca,
             seed=arguments.seed,
+            profile=profile,
+            sim_seed=arguments.sim_seed,
+            chaos=script,
+            trace=arguments.trace,
         )
         outcome = run_bots(load, interrupt, sys.stderr, quiet=arguments.quiet)
     if outcome is None:
@@ -289,5 +329,7 @@ def _chat(arguments: argparse.Namespace, proof: dict[str, Any], interrupt: Inter
         user=arguments.user,
         insecure=arguments.insecure,
         ca_file=arguments.ca,
+        profile=profile_of(arguments),
+        sim_seed=arguments.sim_seed,
         **proof,
     )

@@ -6,7 +6,6 @@ Layer 4. Runs on: game threads.
 from __future__ import annotations
 
 import dataclasses
-from time import monotonic
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from gamenet.addresses import Target, parse_address
@@ -41,7 +40,7 @@ from gamenet.threads import (
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from gamenet.client import ClientHost
+    from gamenet.client_host import ClientHost
 
 
 class GameClient(GameLoop, ClientVerbs):
@@ -52,6 +51,8 @@ class GameClient(GameLoop, ClientVerbs):
     :param user: the name to play under; "" has the server name a guest.
     :param password: the secret of the account of that name.
     :param ticket: what somebody whom the server trusts signed for this player.
+    :param via: where to connect instead, ``host:port``: a proxy or a tunnel to the server, which
+        must prove all the same that it is the one at *address*.
     :param config: instead of, or beneath, the fields given by name.
     :param fields: any field of :class:`~gamenet.config.ClientConfig`.
     :raises ConfigError: naming the field that is wrong.
@@ -64,12 +65,14 @@ class GameClient(GameLoop, ClientVerbs):
         user: str = "",
         password: str | None = None,
         ticket: bytes | None = None,
+        via: str = "",
         config: ClientConfig | None = None,
         **fields: Any,
     ) -> None:
         GameLoop.__init__(self)
         ClientVerbs.__init__(self)
         self._place = parse_address(address)
+        self._via = parse_address(via) if via else None
         if config is not None:
             given = {item.name: getattr(config, item.name) for item in dataclasses.fields(config)}
             fields = {**given, **fields}
@@ -107,12 +110,11 @@ class GameClient(GameLoop, ClientVerbs):
             raise LocalProtocolError("the client runs already; stop() it first")
         self._reactor = ensure_reactor(monotonic=self._config.monotonic_clock)
         bridge = Bridge(self._config)
-        self._player, self._joined, self._secure, self._path = SERVER, False, False, "tcp"
-        self._taken_state = self._input_number = 0
-        self._input_made = -1.0
-        self._started(bridge)
+        self._begin(bridge)
         try:
-            host = call_in_reactor(self._reactor, timeout, lambda: self._connect_from(bridge))
+            host = call_in_reactor(
+                self._reactor, timeout, lambda: self._connect_from(bridge, self._reactor)
+            )
         except BaseException as error:
             bridge.finish()
             if isinstance(error, TimeoutError):
@@ -122,27 +124,36 @@ class GameClient(GameLoop, ClientVerbs):
             raise
         self._connect(host, bridge)
         if wait:
-            self._wait_for_join(bridge, monotonic() + timeout)
+            self._wait_for_join(bridge, bridge.clock() + timeout)
 
-    def _connect_from(self, bridge: Bridge) -> ClientHost:
-        """Begin to connect; on the reactor thread."""
+    def _begin(self, bridge: Bridge) -> None:
+        """A new run, of which nothing is known yet."""
+        self._player, self._joined, self._secure, self._path = SERVER, False, False, "tcp"
+        self._taken_state = self._input_number = 0
+        self._input_made = -1.0
+        self._started(bridge)
+
+    def _connect_from(self, bridge: Bridge, reactor: Any, **sources: Any) -> ClientHost:
+        """Begin to connect; on the reactor thread.
+
+        :param sources: of time and of randomness, if not the system's.
+        """
         from gamenet.client import GameClientFactory
         from gamenet.dial import Dial
 
         if bridge.finished:
             raise LocalProtocolError("nobody waits for this client any more")
-        dial = Dial(self._place, self._config, self._reactor)
+        dial = Dial(self._place, self._config, reactor, via=self._via)
         factory = GameClientFactory(
             bridge,
             self._config,
             user=self._user,
             password=self._password,
             ticket=self._ticket,
-            reactor=self._reactor,
+            reactor=reactor,
+            **sources,
         )
-        attempt = dial.connect(factory)
-        factory.host.attempt = attempt
-        attempt.addErrback(lambda failure: factory.host.unreachable(dial.why(failure)))
+        factory.dial(dial)
         return factory.host
 
     def _wait_for_join(self, bridge: Bridge, deadline: float) -> None:
@@ -163,7 +174,7 @@ class GameClient(GameLoop, ClientVerbs):
                             retry = self._retry_after()
                             raise JoinRefused(event.refusal, event.text, retry)
                         raise ConnectionFailed(f"cannot join {where}: {event.text}")
-                left = deadline - monotonic()
+                left = deadline - bridge.clock()
                 if left <= 0:
                     raise ConnectionFailed(f"{where} did not answer in time")
                 bridge.wait(left)
@@ -245,12 +256,16 @@ class GameClient(GameLoop, ClientVerbs):
     def _take(self, events: list[Event]) -> None:
         for event in events:
             if isinstance(event, Connected):
+                if self._player is not SERVER:
+                    # Another session, whose states and inputs count from 1 again.
+                    self.begin_again()
+                    self._taken_state = 0
                 self._player, self._secure, self._joined = event.player, event.secure, True
             elif isinstance(event, PathChanged):
                 self._path = event.path
             elif isinstance(event, Disconnected):
                 self._joined = False
-                if self._bridge is not None:
+                if self._bridge is not None and not event.rejoining:
                     self._bridge.close()
 
     def _hz(self) -> float:

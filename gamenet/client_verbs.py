@@ -14,7 +14,7 @@ from gamenet.errors import NotJoined, QueueFull
 from gamenet.verbs import UNRELIABLE, check_open, data_frame, encoded
 
 if TYPE_CHECKING:
-    from gamenet.client import ClientHost
+    from gamenet.client_host import ClientHost
     from gamenet.core.seat import Seat
     from gamenet.events import Quality
     from gamenet.messages import Payload
@@ -36,6 +36,11 @@ class ClientVerbs:
     def _connect(self, host: ClientHost, outbox: Outbox) -> None:
         self._host = host
         self._out = outbox
+
+    def begin_again(self) -> None:
+        """Another session begins: its inputs count from 1."""
+        self._input_number = 0
+        self._input_made = -1.0
 
     def _live(self) -> tuple[ClientHost, Outbox, Seat | None]:
         """The host, the way to it and the seat; no seat once the session is over.
@@ -145,6 +150,7 @@ class ClientVerbs:
             "inputs_sent": self._input_number,
             "inputs_dropped": self._inputs_dropped,
             "verbs_for_gone": self._gone,
+            "stalled": int(self._host.is_stalled),
         }
         return {**self._host.counters.snapshot(), **self._host.input_stats(), **own}
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from twisted.internet.interfaces import IDelayedCall
 
     from gamenet.bridge import Bridge
-    from gamenet.host import Host
+    from gamenet.turns import Turns
 
 
 class Collector:
@@ -23,7 +23,7 @@ class Collector:
     :param host: whose sessions they are for.
     """
 
-    def __init__(self, host: Host, bridge: Bridge) -> None:
+    def __init__(self, host: Turns, bridge: Bridge) -> None:
         self._host = host
         self._bridge = bridge
         self._look: IDelayedCall | None = None

@@ -146,11 +146,21 @@ class ClientConfig(CommonConfig):
     none."""
     bind_retry_seconds: float = 30.0
     """Longest pause between attempts to open the UDP path."""
+    redial_first_seconds: float = 0.25
+    """Pause before the first attempt to get a lost connection back; each next one is longer."""
+    redial_longest_seconds: float = 5.0
+    """The longest such pause. The attempts end when the server's ``resume_seconds`` are over."""
+    rejoin: bool = False
+    """When the session is lost for good, because the server was restarted or was away for too
+    long: join anew by itself, as another player, for as long again. A ticket cannot be used twice,
+    so who has joined with one cannot."""
 
     def __post_init__(self) -> None:
         CommonConfig.__post_init__(self)
         if not 0 <= self.input_bits <= 64:
             raise ConfigError("input_bits", "must be from 1 to 64, or 0 for the server's number")
-        self._above_zero("bind_retry_seconds")
+        self._above_zero("bind_retry_seconds", "redial_first_seconds", "redial_longest_seconds")
+        if self.redial_longest_seconds < self.redial_first_seconds:
+            raise ConfigError("redial_longest_seconds", "must not be below redial_first_seconds")
         if self.insecure and self.ca_file:
             raise ConfigError("insecure", "authorities to trust are for TLS; leave one of both")

@@ -31,10 +31,18 @@ class Dial:
     :param target: where the server is, and what certificate it must show if that is pinned.
     :param config: whether there is TLS, whom to trust, and how long to try.
     :param reactor: None is the one that runs.
+    :param via: where to connect instead: somebody who passes on what *target* must still prove.
     :raises ConfigError: if the host is no name, or the file of authorities cannot be used.
     """
 
-    def __init__(self, target: Target, config: ClientConfig, reactor: Any = None) -> None:
+    def __init__(
+        self,
+        target: Target,
+        config: ClientConfig,
+        reactor: Any = None,
+        *,
+        via: Target | None = None,
+    ) -> None:
         if reactor is None:
             from twisted.internet import reactor
         self.target = target
@@ -43,16 +51,17 @@ class Dial:
             if config.insecure
             else client_creator(target.host, ca_file=config.ca_file, pin=target.pin)
         )
+        place = via or target
         kind: Any
-        if isIPAddress(target.host):
+        if isIPAddress(place.host):
             kind = TCP4ClientEndpoint
-        elif isIPv6Address(target.host):
+        elif isIPv6Address(place.host):
             kind = TCP6ClientEndpoint
         else:
             # Looks the name up on a thread of the reactor's pool, and tries all its addresses.
             kind = HostnameEndpoint
         self._endpoint: IStreamClientEndpoint = kind(
-            reactor, target.host, target.port, timeout=config.join_seconds
+            reactor, place.host, place.port, timeout=config.join_seconds
         )
 
     def connect(self, protocolFactory: IProtocolFactory) -> Deferred[IProtocol]:

@@ -83,7 +83,7 @@ class Left:
 
 @dataclass(frozen=True, slots=True)
 class Disconnected:
-    """The session is over; nothing comes after it. Clients only."""
+    """The session is over; nothing comes after it, unless ``rejoining``. Clients only."""
 
     player: Player
     reason: DisconnectReason
@@ -93,6 +93,9 @@ class Disconnected:
     unacknowledged: tuple[Payload, ...] = ()
     """The first 1,024 payloads that the server's game never took."""
     unacknowledged_count: int = 0
+    """How many reliable messages its game never took, chat included."""
+    rejoining: bool = False
+    """With ``rejoin=True``: the client joins anew by itself, so this is not the last event yet."""
 
     __match_args__: ClassVar[tuple[str, ...]] = (
         "reason",
@@ -101,6 +104,29 @@ class Disconnected:
         "unacknowledged",
         "unacknowledged_count",
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Suspended:
+    """The reliable connection is lost, and the session goes on: nothing is lost, all waits.
+
+    ``Resumed`` follows, or in the end ``Left`` or ``Disconnected``. Low-latency traffic goes on
+    meanwhile where datagrams still pass.
+    """
+
+    player: Player
+    """Whose; on a client oneself."""
+    reason: DisconnectReason
+    """``SESSION_LOST``: the connection broke. ``TIMEOUT``: it went silent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    """The reliable connection is back; what was sent meanwhile follows, in order, once."""
+
+    player: Player
+    away_seconds: float
+    """Since ``Suspended``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,6 +254,8 @@ Event: TypeAlias = (
     | Connected
     | Left
     | Disconnected
+    | Suspended
+    | Resumed
     | Writable
     | PathChanged
     | Posted

@@ -77,12 +77,16 @@ class Game:
         self.on_start()
         try:
             for tick in server.ticks():
-                for event in tick.events:
-                    self.on_event(event)
-                    self._dispatch(event)
-                self.on_tick(tick)
+                self._step(tick)
         finally:
             self.on_stop()
+
+    def _step(self, tick: Tick) -> None:
+        """One step: its events in order, then the tick."""
+        for event in tick.events:
+            self.on_event(event)
+            self._dispatch(event)
+        self.on_tick(tick)
 
     def _dispatch(self, event: Event) -> None:
         match event:

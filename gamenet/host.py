@@ -1,50 +1,41 @@
-"""The conductor of the reactor thread: turns, commands, time, flushes, the end.
+"""The conductor of the reactor thread: ports, connections, flushes, and how sessions end.
 
 Layer 3. Runs on: the reactor thread.
-
-Whatever happens, happens in a turn: datagrams and frames are fed to their sessions, commands are
-sorted into theirs, timers are looked at; then the turn's events are published in one batch and
-every session with something to say is flushed, one write per datagram and one per connection.
 """
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from typing import TYPE_CHECKING, Any, Final
 
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
-from twisted.python.failure import Failure
 
-from gamenet.bridge import Bridge
-from gamenet.collector import Collector
 from gamenet.core import frames
-from gamenet.core.counters import Counters
 from gamenet.core.states import Input, State
 from gamenet.core.text import clean
-from gamenet.core.turn import Turn
 from gamenet.errors import DISCONNECT_TEXTS, DisconnectReason, RemoteProtocolError, WireError
-from gamenet.events import Event, Quality
-from gamenet.faults import DEFECT, FaultLog, shown
+from gamenet.events import Quality
+from gamenet.faults import DEFECT, shown
 from gamenet.messages import Codec
-from gamenet.sinks import AnySink, OfferSink, Sink
+from gamenet.sinks import OfferSink, Sink
+from gamenet.turns import Turns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from twisted.internet.interfaces import IDelayedCall
+    from twisted.python.failure import Failure
 
+    from gamenet.bridge import Bridge
     from gamenet.core.session import Session
     from gamenet.low_latency import LowLatencyProtocol
     from gamenet.reliable import ReliableProtocol
     from gamenet.settings import CommonConfig
 
 log = Logger()
-BEAT_SECONDS: Final = 0.05
-"""Nothing that only time brings about comes later than this: acks, timeouts, resends."""
 
 
-class Host(ABC):
+class Host(Turns):
     """What the server's and the client's reactor sides have in common.
 
     :param sink: a :class:`~gamenet.bridge.Bridge`, or anything with ``offer(event) -> bool``.
@@ -61,26 +52,11 @@ class Host(ABC):
         now: Callable[[], float],
         random_bytes: Callable[[int], bytes],
     ) -> None:
-        self.config = config
-        self.reactor = reactor
-        self.now = now
+        super().__init__(sink, config, reactor, now)
         self.random_bytes = random_bytes
         self.codec = Codec(config.messages)
-        self.counters = Counters()
         self.home = object()
         """Marks the players that this host issued."""
-        self.sink: AnySink
-        self._collector: Collector | None = None
-        if isinstance(sink, Bridge):
-            self.sink = sink
-            self._collector = Collector(self, sink)
-        else:
-            self.sink = OfferSink(
-                sink, config.bridge_events, self._observe, self.counters, self.failed
-            )
-        self.turn = Turn(self.counters, self.sink.room)
-        self.time = now()
-        """When the current turn began."""
         self.datagram_routes: dict[int, Session] = {}
         """Sessions by connection id."""
         self.newcomers: dict[int, Session] = {}
@@ -90,12 +66,6 @@ class Host(ABC):
         self._connections: dict[int, ReliableProtocol] = {}
         self._alive: set[ReliableProtocol] = set()
         self._ports: list[LowLatencyProtocol] = []
-        self._depth = 0
-        self._beating: IDelayedCall | None = None
-        self._beat_due = 0.0
-        self.beat_late_max = 0.0
-        """The longest that a beat came late, in seconds: how long something held up the reactor."""
-        self.faults = FaultLog(config.log_seconds, config.log_lines_per_second, self.time)
         self._idle: list[Deferred[None]] = []
 
     # What a side adds.
@@ -124,77 +94,24 @@ class Host(ABC):
         """The connection's session, if it had one, is over: forget it and tell the game."""
 
     @abstractmethod
+    def waited_too_long(self, session: Session, reason: DisconnectReason) -> None:
+        """No other connection came for a suspended session: it is over."""
+
+    @abstractmethod
+    def seconds_to_wait(self, session: Session) -> float:
+        """How long a session that loses its connection may wait for another; 0 for not at all."""
+
+    @abstractmethod
+    def left_alone(self, session: Session) -> None:
+        """A session has lost its connection and waits."""
+
+    @abstractmethod
     def reason_of_bye(self, reason: DisconnectReason) -> DisconnectReason:
         """The reason of a peer's BYE as this side may believe it."""
 
     @abstractmethod
     def sessions(self) -> Iterable[Session]:
         """Every session there is."""
-
-    @abstractmethod
-    def fetch(self, bridge: Bridge) -> None:
-        """Sort the states or inputs that wait at the bridge into their sessions."""
-
-    @abstractmethod
-    def _observe(self, event: Event) -> None:
-        """An event is about to be offered to a sink on this thread."""
-
-    # Turns.
-
-    def begin_turn(self) -> float:
-        """Everything until the matching ``end_turn`` is one turn.
-
-        :returns: monotonic seconds, read once for the whole turn.
-        """
-        self._depth += 1
-        if self._depth == 1:
-            self.time = self.now()
-            self.turn.room = self.sink.room
-            self.turn.taken = self.sink.taken
-        return self.time
-
-    def end_turn(self) -> None:
-        """Publish the turn's events, notice what the game has taken, flush."""
-        try:
-            if self._depth == 1:
-                turn = self.turn
-                sink = self.sink
-                while turn.batch:
-                    batch = turn.batch[:]
-                    turn.batch.clear()
-                    turn.published += len(batch)
-                    sink.publish(batch)
-                    if self._is_owed:
-                        self.ensure_beat()
-                if turn.awaiting:
-                    turn.settle(sink.taken)
-                if turn.dirty:
-                    self._flush()
-        finally:
-            self._depth -= 1
-
-    def run(self, call: Callable[..., None], *args: Any) -> None:
-        """Call *call* in a turn of its own; a defect of ours is logged and goes no further."""
-        self.begin_turn()
-        try:
-            call(*args)
-        except Exception:
-            self.failed(DEFECT)
-        finally:
-            self.end_turn()
-
-    def failed(self, what: str, failure: Failure | None = None) -> None:
-        """Log a failure of ours, or of what others gave us, with its traceback.
-
-        The same one comes again and again, as often as somebody makes it happen; so each gets a
-        traceback once in a while.
-
-        :param failure: None is the exception at hand.
-        """
-        failure = failure or Failure()
-        place = " ".join(f"{frame[0]}:{frame[2]}" for frame in failure.frames[-4:])
-        if self.faults.note(f"{what} {failure.type} {place}", "", self.now()):
-            log.failure(what, failure)
 
     def _flush(self) -> None:
         turn = self.turn
@@ -203,16 +120,18 @@ class Host(ABC):
         for session in dirty:
             session.dirty = False
             connection = self._connections.get(session.cid)
-            if connection is None:
+            if connection is None and not session.is_suspended:
                 continue  # it ended within the turn
             try:
+                if session.tunnelled:
+                    session.tunnel.writable = connection is not None and connection.writable
                 port = self._session_ports.get(session.cid) or self._first_port(session)
-                if port is not None:
-                    for data, address in session.datagrams_to_send(now):
+                for data, address in session.datagrams_to_send(now):
+                    if port is not None:
                         port.send(data, address)
                 # What waits for a peer that does not read is bounded by the window; a PONG or an
                 # ACK more for each of its frames would not be.
-                if session.frames_due and connection.writable:
+                if session.frames_due and connection is not None and connection.writable:
                     out = session.frames_to_send(now)
                     if out:
                         connection.send_frames(out)
@@ -223,40 +142,7 @@ class Host(ABC):
         """The port of a session that has not heard a datagram yet."""
         return self._ports[0] if self._ports else None
 
-    def drain(self) -> None:
-        """Carry out what waits at the bridge, where there is one."""
-        if self._collector is not None:
-            self._collector.drain()
-
     # Time.
-
-    def ensure_beat(self) -> None:
-        """Start the one timer that serves all sessions."""
-        if self._beating is None:
-            self._beating = self.reactor.callLater(BEAT_SECONDS, self._beat)
-            self._beat_due = self.now() + BEAT_SECONDS
-
-    def _beat(self) -> None:
-        self._beating = None
-        late = self.now() - self._beat_due
-        if late > self.beat_late_max:
-            self.beat_late_max = late
-        try:
-            self.drain()
-            self.run(self._tick_sessions)
-        finally:
-            if self.is_busy or self._is_owed:
-                self.ensure_beat()
-
-    @property
-    def is_busy(self) -> bool:
-        """Whether a connection or a UDP port is left."""
-        return bool(self._alive or self._ports)
-
-    @property
-    def _is_owed(self) -> bool:
-        """Whether a sink of the user's said no to an event, which it is offered again."""
-        return isinstance(self.sink, OfferSink) and self.sink.waiting_events > 0
 
     def _tick_sessions(self) -> None:
         if isinstance(self.sink, OfferSink):
@@ -270,9 +156,21 @@ class Host(ABC):
                 self.failed(DEFECT)
                 reason = DisconnectReason.INTERNAL
             if reason is not None:
-                connection = self._connections.get(session.cid)
-                if connection is not None:
-                    self.end(connection, reason)
+                self._time_is_up(session, reason)
+
+    def _time_is_up(self, session: Session, reason: DisconnectReason) -> None:
+        connection = self._connections.get(session.cid)
+        if connection is None:
+            self.waited_too_long(session, reason)
+        elif reason is DisconnectReason.TIMEOUT and self._unplug(connection, session, reason):
+            connection.abort()
+        else:
+            self.end(connection, reason)
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a connection or a UDP port is left."""
+        return bool(self._alive or self._ports)
 
     # Ports and connections.
 
@@ -312,6 +210,35 @@ class Host(ABC):
         self._session_ports.pop(session.cid, None)
         self.datagram_routes.pop(session.cid, None)
         self.newcomers.pop(session.cid, None)
+
+    def _unplug(
+        self, protocol: ReliableProtocol, session: Session, reason: DisconnectReason
+    ) -> bool:
+        """Take a connection that is of no use any more from its session, which then waits.
+
+        :returns: False, and nothing done, if it is not to wait.
+        """
+        if self._connections.get(session.cid) is not protocol:
+            return False
+        if not session.is_suspended:
+            seconds = self.seconds_to_wait(session)
+            if seconds <= 0:
+                return False
+            session.suspend(reason, self.time, seconds)
+        session.unplug()
+        protocol.session = None
+        del self._connections[session.cid]
+        self.newcomers.pop(session.cid, None)
+        self.left_alone(session)
+        return True
+
+    def connection_failed(
+        self, protocol: ReliableProtocol, reason: DisconnectReason, text: str = ""
+    ) -> None:
+        """A connection is gone, or to be given up: its session waits for another, or is over."""
+        session = protocol.session
+        if session is None or not self._unplug(protocol, session, reason):
+            self.session_over(protocol, reason, text or DISCONNECT_TEXTS[reason])
 
     def connection_of(self, session: Session) -> ReliableProtocol | None:
         """The connection that carries a session."""
@@ -387,15 +314,14 @@ class Host(ABC):
     def join_timed_out(self, protocol: ReliableProtocol) -> None:
         """The join deadline passed."""
         protocol.abort()
-        self.session_over(protocol, DisconnectReason.TIMEOUT, "the join took too long")
+        self.connection_failed(protocol, DisconnectReason.TIMEOUT, "the join took too long")
 
     def connection_lost(self, protocol: ReliableProtocol, failure: Failure) -> None:
         """A connection is gone."""
         self._alive.discard(protocol)
         if protocol.state is not State.CLOSED:
             protocol.step(Input.LOST)
-        text = DISCONNECT_TEXTS[DisconnectReason.SESSION_LOST]
-        self.session_over(protocol, DisconnectReason.SESSION_LOST, text)
+        self.connection_failed(protocol, DisconnectReason.SESSION_LOST)
         self._check_idle()
 
     def end_all(self, reason: DisconnectReason, text: str = "") -> None:
@@ -443,7 +369,7 @@ def quality_of(session: Session) -> Quality:
     quality = session.quality
     estimator = quality.estimator
     return Quality(
-        path="tcp" if session.route is None else "udp",
+        path="tcp" if session.tunnelled else "udp",
         label=quality.label,
         rtt_seconds=estimator.rtt,
         rtt_min_seconds=estimator.rtt_min,

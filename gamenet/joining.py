@@ -5,6 +5,7 @@ Layer 3. Runs on: the reactor thread. PROTOCOL section 1.
 
 from __future__ import annotations
 
+from math import ceil
 from typing import TYPE_CHECKING, Any, Final
 
 from twisted.cred.credentials import Anonymous, UsernamePassword
@@ -28,6 +29,7 @@ from gamenet.events import Player
 from gamenet.faults import DEFECT, shown
 from gamenet.gate import address_key
 from gamenet.messages import NO_SCHEMA
+from gamenet.returning import resume
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -73,9 +75,15 @@ class Door:
         hello = frames.decode_hello(data)
         protocol.step(Input.HELLO)
         name = checked_name(hello.user) if hello.user else ""
-        reason = self._objection(protocol, hello, name)
+        reason = self._disagreement(protocol, hello)
+        if reason is None and hello.resume is not None:
+            resume(self._host, self, protocol, hello.resume)
+            return
+        reason = reason or self._objection(protocol, hello, name)
         if reason is not None or name is None:
-            self._host.refuse(protocol, reason or RefusalReason.NAME)
+            self._host.refuse(
+                protocol, reason or RefusalReason.NAME, self._retry_seconds(reason, name)
+            )
             return
         credentials = self._credentials(protocol, hello, name)
         if credentials is None:
@@ -141,15 +149,13 @@ class Door:
         if account is not None:
             self._host.gate.login_ends(account, protocol.key, well, self._host.now())
 
-    def _objection(
-        self, protocol: ReliableProtocol, hello: frames.Hello, name: str | None
+    def _disagreement(
+        self, protocol: ReliableProtocol, hello: frames.Hello
     ) -> RefusalReason | None:
-        """What speaks against a join, before any credentials are looked at."""
+        """Why the two sides cannot play with each other at all."""
         host = self._host
         config = host.config
         schema = host.codec.schema_hash
-        if host.closed_because is not None:
-            return host.closed_because
         if not (hello.min_version <= frames.VERSION <= hello.max_version):
             return RefusalReason.VERSION
         if not hello.suites & 1 << (frames.SUITE_AES_256_GCM - 1):
@@ -164,23 +170,45 @@ class Door:
             return RefusalReason.SCHEMA
         if hello.input_bits not in (0, config.input_bits):
             return RefusalReason.SCHEMA
-        if hello.flags & frames.HELLO_RESUME:
-            return RefusalReason.NO_SESSION
+        if host.is_banned("address", ban_key(protocol)):
+            return RefusalReason.BANNED
+        return None
+
+    def _objection(
+        self, protocol: ReliableProtocol, hello: frames.Hello, name: str | None
+    ) -> RefusalReason | None:
+        """What speaks against a new player, before any credentials are looked at."""
+        host = self._host
+        config = host.config
+        if host.closed_because is not None:
+            return host.closed_because
         if hello.mechanism not in _MECHANISMS:
             return RefusalReason.CREDENTIALS
         if hello.mechanism != frames.ANONYMOUS and not protocol.secure:
             return RefusalReason.INSECURE
         if name is None:
             return RefusalReason.NAME
-        if host.is_banned("address", ban_key(protocol)):
-            return RefusalReason.BANNED
-        may_replace = config.duplicate == "takeover" and host.registry.holder(name) is not None
+        holder = host.registry.holder(name)
+        # Decided once the credentials have vouched for the name.
+        may_replace = holder is not None and self._gives_way(holder)
         if not may_replace and not host.gate.has_room(protocol.key):
             return RefusalReason.FULL
         if host.sink.waiting_events > HIGH_WATER * config.bridge_events:
             return RefusalReason.BUSY
-        # A takeover is decided once the credentials have vouched for the name.
-        return host.registry.admission(name, replacing=config.duplicate == "takeover")
+        return host.registry.admission(name, replacing=may_replace)
+
+    def _gives_way(self, holder: ServerSession) -> bool:
+        """Whether a name may go to who proves that it is theirs."""
+        return self._host.config.duplicate == "takeover" or holder.is_suspended
+
+    def _retry_seconds(self, reason: RefusalReason | None, name: str | None) -> float:
+        """When a name that somebody has will be free, if that is known."""
+        if reason is not RefusalReason.DUPLICATE or not name:
+            return 0.0
+        holder = self._host.registry.holder(name)
+        if holder is None or not holder.is_suspended:
+            return 0.0
+        return max(0.0, holder.resume_until - self._host.time)
 
     def _denied(self, failure: Failure, protocol: ReliableProtocol, name: str) -> None:
         if failure.check(CancelledError):
@@ -259,17 +287,25 @@ class Door:
         reason = host.closed_because or self._late_objection(protocol, name, account, proved)
         if reason is not None:
             log_out(logout)
-            host.refuse(protocol, reason)
+            host.refuse(protocol, reason, self._retry_seconds(reason, name))
             return
         holder = host.registry.holder(name)
         if holder is not None:
             host.replace(holder)
         player = Player(host.registry.new_player_id(), name, account, host.home)
-        accept = self._accept(protocol, player)
+        accept = self.terms(
+            protocol,
+            player,
+            session_id=host.random_bytes(16),
+            cid=host.registry.new_cid(),
+            token=host.random_bytes(frames.TOKEN_BYTES),
+        )
         exporter = protocol.exporter(accept.session_id + accept.cid.to_bytes(4, "big"))
         session = self._session(accept, player, exporter, address_of(protocol))
         protocol.step(Input.GRANT)
         host.welcome(protocol, session, logout)
+        if host.config.resume_seconds:
+            host.claims.offer(session, accept.resume_token)
         protocol.send_frames([frames.encode_accept(accept)])
 
     def _late_objection(
@@ -283,33 +319,42 @@ class Door:
         # A guest who has only claimed the name gives way to whoever proves it.
         replacing = (
             holder is not None
-            and host.config.duplicate == "takeover"
+            and self._gives_way(holder)
             and proved
             and account != ""
             and holder.player.account in ("", account)
         )
-        leaving = host.connection_of(holder) if replacing and holder is not None else None
-        if not host.gate.has_room(protocol.key) and (
-            leaving is None or leaving.key != protocol.key
-        ):
+        leaving = host.key_of(holder) if replacing and holder is not None else None
+        if not host.gate.has_room(protocol.key) and leaving != protocol.key:
             return RefusalReason.FULL
         return host.registry.admission(name, replacing=replacing)
 
-    def _accept(self, protocol: ReliableProtocol, player: Player) -> frames.Accept:
-        """The terms of a session, with fresh secrets."""
+    def terms(
+        self,
+        protocol: ReliableProtocol,
+        player: Player,
+        *,
+        session_id: bytes,
+        cid: int,
+        token: bytes,
+        received: int = 0,
+        flags: int = 0,
+    ) -> frames.Accept:
+        """The terms of a session on this connection, with a fresh secret."""
         host = self._host
         config = host.config
+        trust = frames.ACCEPT_EXPORTER if protocol.secure else frames.ACCEPT_INSECURE
         return frames.Accept(
             version=frames.VERSION,
             suite=frames.SUITE_AES_256_GCM,
-            flags=frames.ACCEPT_EXPORTER if protocol.secure else frames.ACCEPT_INSECURE,
-            session_id=host.random_bytes(16),
-            cid=host.registry.new_cid(),
+            flags=trust | flags,
+            session_id=session_id,
+            cid=cid,
             udp_secret=host.random_bytes(SECRET_BYTES),
-            resume_token=host.random_bytes(32),
-            resume_seconds=0,
+            resume_token=token,
+            resume_seconds=ceil(config.resume_seconds),
             udp_port=config.advertised_udp_port or host.told_udp_port(protocol),
-            received=0,
+            received=received,
             max_frame=frames.MAX_FRAME_BYTES,
             max_datagram=MAX_DATAGRAM_BYTES,
             datagrams_per_second=config.datagrams_per_second,
@@ -346,6 +391,9 @@ class Door:
                     unreliable_messages=config.unreliable_messages,
                     ping_seconds=config.ping_seconds,
                     dead_seconds=config.dead_seconds,
+                    udp_bind_seconds=config.udp_bind_seconds,
+                    udp_owed_seconds=config.udp_owed_seconds,
+                    udp_idle_seconds=config.udp_idle_seconds,
                 ),
                 codec=host.codec,
                 turn=host.turn,

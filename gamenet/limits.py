@@ -102,6 +102,11 @@ class ServerLimits(CommonConfig):
     """Asked of the kernel for what a player's connection has not sent."""
     tcp_unsent_bytes: int = 65_536
     """Bytes that wait there unsent before ours wait here, where they can still be counted."""
+    resume_seconds: float = 60.0
+    """How long a session without its TCP connection waits for another one; whole seconds on the
+    wire. With 0 it does not wait: who loses the connection is out."""
+    max_suspended: int = 256
+    """Sessions that wait so; beyond it the one that has waited longest is over."""
     slow_seconds: float = 10.0
     """How long a queue may stay over its cap before the cut; at twice the cap it comes at once."""
 
@@ -131,7 +136,10 @@ class ServerLimits(CommonConfig):
             "failed_logins_per_account",
             "failed_logins_per_address",
             "max_used_tickets",
+            "max_suspended",
         )
+        self._at_least(0, "resume_seconds")
+        self._at_most(0xFFFF, "fits the protocol", "resume_seconds")
         self._at_least(2, "rate_abuse_factor")
         self._at_least(1, "frames_per_second", "chats_per_second")
         self._at_least(65_600, "tcp_bytes_per_second")

@@ -15,8 +15,9 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Any, Final
 
 from gamenet import faults, gate, joining, server, server_verbs
-from gamenet.config import ServerConfig
+from gamenet.config import ClientConfig, ServerConfig
 from gamenet.core import (
+    client_session,
     frames,
     inputs,
     keyring,
@@ -26,6 +27,7 @@ from gamenet.core import (
     reliable_half,
     text,
     ticket,
+    tunnel,
     window,
     wire,
 )
@@ -57,6 +59,7 @@ UNITS: Final = (
     ("used_tickets", "tickets"),
     ("players", "players"),
     ("players_per_address", "players"),
+    ("max_suspended", "sessions"),
     ("unjoined", "connections"),
     ("unjoined_per_address", "connections"),
     ("accepts_burst", "connections"),
@@ -95,6 +98,8 @@ FIXED: Final[tuple[tuple[str, float, str], ...]] = (
     ("Packet numbers of a session", window.MAX_NUMBER, "datagrams"),
     ("Hard stop: what one key may seal at most", record.HARD_STOP, "datagrams"),
     ("Old keys still open after the first datagram under new ones", keyring.OLD_KEYS_SECONDS, "s"),
+    ("Unacknowledged inside TCP of what is not reliable", tunnel.MAX_FLYING_BYTES, "bytes"),
+    ("Silence on TCP after a change of address", client_session.PROBE_SECONDS, "s"),
     ("Longest pause of reading because of a rate", rates.LONGEST_PAUSE_SECONDS, "s"),
     ("PINGs that wait for a peer who does not read", reliable_half.MAX_CONTROL_FRAMES, "frames"),
     ("Messages handed back at the end of a session", reliable_half.MAX_UNACKNOWLEDGED, "messages"),
@@ -182,7 +187,7 @@ def page() -> str:
         "``ServerConfig``; a test fails when the two differ. Every one can be set in the file that",
         "``--config`` names, or as an argument of ``ServerConfig``. None is unlimited, and none",
         "treats zero as infinite. Whatever a limit refuses is counted; ``/api/status`` and",
-        "``stats()`` show the counts.",
+        "``stats()`` show the counts. What a session promises within them is in :doc:`DELIVERY`.",
         "",
         "What a server gives to strangers and to players",
         "-----------------------------------------------",
@@ -198,6 +203,13 @@ def page() -> str:
         "``ClientConfig`` has these as well.",
         "",
         *_settings(CommonConfig),
+        "What a client bounds",
+        "--------------------",
+        "",
+        "In ``ClientConfig`` only. How long it tries to get a connection back is the server's",
+        "``resume_seconds``.",
+        "",
+        *_settings(ClientConfig),
         "The end of a server",
         "-------------------",
         "",

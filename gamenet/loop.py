@@ -27,6 +27,7 @@ class GameLoop(ABC):
 
     def __init__(self) -> None:
         self._bridge: Bridge | None = None
+        self._clock = monotonic
         self._ticker: Ticker | None = None
         self._in_tick = False
         self._held: list[Event] = []
@@ -52,6 +53,7 @@ class GameLoop(ABC):
     def _started(self, bridge: Bridge) -> None:
         """A new run begins."""
         self._bridge = bridge
+        self._clock = bridge.clock
         self._ticker = None
         self._in_tick = False
         self._held = []
@@ -65,7 +67,8 @@ class GameLoop(ABC):
 
     def _claim(self) -> Bridge:
         """Refuse a second thread, and threads that must not be here at all."""
-        check_may_block()
+        if self._bridge is None or self._bridge.blocks:
+            check_may_block()
         bridge = self._live_bridge()
         mine = threading.get_ident()
         if self._owner is None:
@@ -99,16 +102,16 @@ class GameLoop(ABC):
             raise ValueError(f"hz must be above 0 and at most 1000, not {rate!r}")
         ticker = self._ticker
         if ticker is None or ticker.dt != 1 / rate:
-            ticker = self._ticker = Ticker(1 / rate, monotonic(), self._catch_up())
+            ticker = self._ticker = Ticker(1 / rate, self._clock(), self._catch_up())
             self._clock_starts(ticker.origin)
         return self._run(bridge, ticker, wait)
 
     def _run(self, bridge: Bridge, ticker: Ticker, wait: bool) -> Iterator[Tick]:
-        now = monotonic()
+        now = self._clock()
         while not self._ended:
             if wait:
                 bridge.sleep_until(ticker.deadline)
-                now = monotonic()
+                now = self._clock()
             elif bridge.is_spent and not self._held:
                 self._ended = True
                 return

@@ -119,6 +119,8 @@ def status(service: StatusSource, started: float) -> dict[str, Any]:
             name: stat(name)
             for name in ("rate", "number", "per_second", "late_p50_ms", "late_p99_ms", "skipped")
         },
+        "suspended": host.suspended,
+        "stalled": host.is_stalled,
         "reactor": {"beat_late_max_ms": 1_000 * host.beat_late_max},
         "inputs": {"taken": stat("inputs_taken"), "missing": stat("inputs_missing")},
         "drops": host.counters.drops(),
@@ -144,6 +146,7 @@ def _player(host: ServerHost, session: Session) -> dict[str, Any]:
         "id": session.player.id,
         "name": session.player.name,
         "address": join_address(str(getattr(peer, "host", "")), int(getattr(peer, "port", 0))),
+        "suspended": session.is_suspended,
         "path": quality.path,
         "rtt_seconds": _finite(quality.rtt_seconds) if known else None,
         "jitter_seconds": _finite(quality.jitter_seconds) if known else None,

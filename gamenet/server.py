@@ -6,6 +6,8 @@ Layer 3. Runs on: the reactor thread. PROTOCOL sections 1 to 3.
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
 from math import ceil
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -17,28 +19,30 @@ from gamenet import ports
 from gamenet.addresses import join_address
 from gamenet.bridge import Bridge
 from gamenet.core import frames
+from gamenet.core.claims import Claims
 from gamenet.core.rates import FrameRates
 from gamenet.core.registry import Registry
 from gamenet.core.server_session import ServerSession
 from gamenet.core.states import Input, State
-from gamenet.errors import DisconnectReason, RefusalReason
-from gamenet.events import Event, Joined, Left, Quality
+from gamenet.errors import DISCONNECT_TEXTS, DisconnectReason, RefusalReason
+from gamenet.events import Event, Joined, Left
 from gamenet.gate import RESERVED_FILES, Gate, Recent
-from gamenet.host import Host, quality_of
-from gamenet.joining import Door, ban_key, log_out
+from gamenet.joining import Door, address_of, ban_key, log_out
 from gamenet.low_latency import LowLatencyProtocol
 from gamenet.reliable import ReliableProtocol
+from gamenet.server_commands import ServerCommands
 from gamenet.server_verbs import ServerVerbs
 from gamenet.verbs import DirectOutbox
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable
+    from collections.abc import Iterable
 
     from twisted.cred.portal import Portal
     from twisted.internet.interfaces import IAddress, IListeningPort
     from twisted.python.failure import Failure
 
     from gamenet.config import ServerConfig
+    from gamenet.core.keyring import Keyring
     from gamenet.core.seat import Seat
     from gamenet.core.session import Session
     from gamenet.sinks import Sink
@@ -58,7 +62,19 @@ CLIENT_REASONS: Final = frozenset(
 """What a client may give as the reason of its BYE."""
 
 
-class ServerHost(Host):
+@dataclass(slots=True)
+class Stay:
+    """What the server keeps of a player besides the session."""
+
+    logout: Callable[[], None]
+    key: str
+    """What the player's address counts as at the gate."""
+    secure: bool
+    rates: FrameRates | None = None
+    """None until the game knows the player."""
+
+
+class ServerHost(ServerCommands):
     """The conductor of a server.
 
     :param portal: decides who may join; None lets everybody in as a guest.
@@ -87,7 +103,11 @@ class ServerHost(Host):
         self._door = Door(self, portal)
         self._unjoined: dict[ReliableProtocol, None] = {}
         """Connections that have not joined, the oldest first."""
-        self._logouts: dict[int, Callable[[], None]] = {}
+        self._stays: dict[int, Stay] = {}
+        self._away: dict[ServerSession, None] = {}
+        """Suspended sessions, the one that has waited longest first."""
+        self.claims = Claims(config.max_players + config.max_suspended)
+        """Who may come back."""
         self._bans: dict[tuple[str, str], float] = {}
         self._came_as: Recent[int, tuple[str, str]] = Recent(
             config.address_table + config.max_players, lambda: ("", "")
@@ -161,6 +181,10 @@ class ServerHost(Host):
             protocol.transport, self.config.tcp_send_buffer_bytes, self.config.tcp_unsent_bytes
         )
 
+    def _tick_sessions(self) -> None:
+        self.claims.expire(self.time)
+        super()._tick_sessions()
+
     def connection_ready(self, protocol: ReliableProtocol) -> None:
         """The peer speaks first."""
 
@@ -180,7 +204,7 @@ class ServerHost(Host):
 
     def join_frame(self, protocol: ReliableProtocol, data: bytes) -> None:
         if protocol.state is State.UNCONFIRMED:
-            self._confirm(protocol)
+            self.confirm(protocol)
             session = protocol.session
             assert session is not None
             session.receive_frame(data, self.time)
@@ -208,7 +232,7 @@ class ServerHost(Host):
 
         :param logout: called once when the session is over.
         """
-        self._logouts[session.player.id] = logout
+        self._stays[session.player.id] = Stay(logout, protocol.key, protocol.secure)
         self.registry.add(session)
         self.gate.joined(protocol.key)
         self._came_as.put(session.player.id, (session.player.account, ban_key(protocol)))
@@ -216,7 +240,7 @@ class ServerHost(Host):
 
     def replace(self, session: ServerSession) -> None:
         """End a session whose player has joined again."""
-        self._end_session(session, DisconnectReason.REPLACED)
+        self.end_session(session, DisconnectReason.REPLACED)
 
     def told_udp_port(self, protocol: ReliableProtocol) -> int:
         """The UDP port for ACCEPT: 0 where it equals the port that the client dialled."""
@@ -228,16 +252,35 @@ class ServerHost(Host):
                 return 0 if bound.port == dialled else int(bound.port)
         return 0
 
-    def _confirm(self, protocol: ReliableProtocol) -> None:
+    def confirm(self, protocol: ReliableProtocol) -> None:
         """The peer has shown that it read ACCEPT: the game may know the player."""
         protocol.step(Input.TRAFFIC)
         protocol.expect_no_more()
         session = protocol.session
-        assert session is not None
+        assert isinstance(session, ServerSession)
         self._is_through(protocol)
         self._door.confirmed(protocol)
+        self.claims.confirm(session)
+        self.datagram_routes[session.cid] = self.newcomers.pop(session.cid)
+        stay = self._stays[session.player.id]
+        if stay.rates is None:
+            stay.rates = self._frame_rates()
+            self.counters.joins += 1
+            self.seats[session.player.id] = session.seat
+            peer = protocol.peer
+            address = join_address(str(getattr(peer, "host", "")), int(getattr(peer, "port", 0)))
+            self._tell(Joined(session.player, address, secure=protocol.secure))
+        else:
+            self._away.pop(session, None)
+            self.counters.resumes += 1
+            session.resumed(self.time)
+        protocol.rates = stay.rates
+        session.begin(self.time)
+
+    def _frame_rates(self) -> FrameRates:
+        """What a player's connections may bring; a new connection brings no new allowance."""
         config = self.config
-        protocol.rates = FrameRates(
+        return FrameRates(
             config.frames_per_second,
             config.frames_burst,
             config.tcp_bytes_per_second,
@@ -245,17 +288,11 @@ class ServerHost(Host):
             config.frames_per_read,
             self.time,
         )
-        self.counters.joins += 1
-        self.seats[session.player.id] = session.seat
-        self.datagram_routes[session.cid] = self.newcomers.pop(session.cid)
-        peer = protocol.peer
-        address = join_address(str(getattr(peer, "host", "")), int(getattr(peer, "port", 0)))
-        self._tell(Joined(session.player, address, secure=protocol.secure))
 
     def control_came(self, session: Session, port: LowLatencyProtocol) -> None:
         protocol = self.connection_of(session)
         if protocol is not None and protocol.state is State.UNCONFIRMED:
-            self._confirm(protocol)
+            self.confirm(protocol)
         super().control_came(session, port)
 
     def _tell(self, event: Event) -> None:
@@ -274,103 +311,108 @@ class ServerHost(Host):
 
     def session_over(self, protocol: ReliableProtocol, reason: DisconnectReason, text: str) -> None:
         self._door.dropped(protocol)
-        session = protocol.session
-        if session is None:
-            return
-        if self.registry.by_player.get(session.player.id) is not session:
-            return
-        assert isinstance(session, ServerSession)
+        if isinstance(protocol.session, ServerSession):
+            self._over(protocol.session, reason, text)
+
+    def _over(self, session: ServerSession, reason: DisconnectReason, text: str) -> None:
+        """Forget a session, and tell the game if it knew the player."""
         player = session.player
+        if self.registry.by_player.get(player.id) is not session:
+            return
+        stay = self._stays.pop(player.id)
         self.registry.remove(session)
-        self.gate.left(protocol.key)
+        self.gate.left(stay.key)
         self.forget_session(session)
-        if self.seats.pop(player.id, None) is not None:
+        self._away.pop(session, None)
+        knew = self.seats.pop(player.id, None) is not None
+        if knew and reason not in (DisconnectReason.QUIT, DisconnectReason.SESSION_LOST):
+            self.claims.bury(session, reason, text, self.time + self.config.resume_seconds)
+        else:
+            self.claims.forget(session)
+        if knew:
             self.counters.leaves += 1
             self._tell(Left(player, reason, text, *session.unacknowledged()))
-        logout = self._logouts.pop(player.id, None)
-        if logout is not None:
-            log_out(logout)
+        log_out(stay.logout)
 
-    def _end_session(
+    def end_session(
         self, session: Session | None, reason: DisconnectReason, text: str = ""
     ) -> None:
         protocol = self.connection_of(session) if session is not None else None
         if protocol is not None:
             self.end(protocol, reason, text)
+        elif isinstance(session, ServerSession):
+            self._over(session, reason, text or DISCONNECT_TEXTS[reason])
+
+    def end_all(self, reason: DisconnectReason, text: str = "") -> None:
+        self.begin_turn()
+        try:
+            super().end_all(reason, text)
+            for session in list(self._away):
+                self.end_session(session, reason, text)
+        finally:
+            self.end_turn()
+
+    # Sessions without a connection.
+
+    def seconds_to_wait(self, session: Session) -> float:
+        return self.config.resume_seconds if session.player.id in self.seats else 0.0
+
+    def left_alone(self, session: Session) -> None:
+        assert isinstance(session, ServerSession)
+        if session in self._away:
+            return
+        self._away[session] = None
+        self.counters.suspensions += 1
+        self.ensure_beat()
+        if len(self._away) > self.config.max_suspended:
+            longest = next(iter(self._away))
+            self._over(longest, DisconnectReason.SESSION_LOST, "too many others wait as well")
+
+    @property
+    def suspended(self) -> int:
+        """Players without a connection, whose sessions wait for another."""
+        return len(self._away)
+
+    def waited_too_long(self, session: Session, reason: DisconnectReason) -> None:
+        assert isinstance(session, ServerSession)
+        self._over(session, reason, DISCONNECT_TEXTS[reason])
+
+    def key_of(self, session: ServerSession) -> str:
+        """What a player's address counts as at the gate."""
+        return self._stays[session.player.id].key
+
+    def was_secure(self, session: ServerSession) -> bool:
+        """Whether a session began over TLS."""
+        return self._stays[session.player.id].secure
+
+    def moved(
+        self, protocol: ReliableProtocol, session: ServerSession, cid: int, keys: Keyring
+    ) -> None:
+        """A session goes on over another connection, maybe from another address."""
+        stay = self._stays[session.player.id]
+        self.gate.left(stay.key)
+        stay.key = protocol.key
+        self.gate.joined(stay.key)
+        self._came_as.put(session.player.id, (session.player.account, ban_key(protocol)))
+        self.forget_session(session)
+        self.registry.move(session, cid)
+        session.take_keys(cid, keys)
+        session.move(address_of(protocol))
 
     def refuse_newcomers(self, reason: RefusalReason = RefusalReason.BUSY) -> None:
         """Let nobody join any more."""
         self.closed_because = reason
 
+    def ban(self, player_id: int, seconds: float) -> None:
+        account, address = self._came_as.get(player_id)
+        bans = {key: until for key, until in self._bans.items() if until > self.time}
+        who = (("account", account), ("address", address))
+        bans.update((key, self.time + seconds) for key in who if key[1])
+        self._bans = bans
+
     def is_banned(self, kind: Literal["account", "address"], value: str) -> bool:
         """Whether an account or address is to stay out."""
         return self.time < self._bans.get((kind, value), 0.0)
-
-    # What verbs do here.
-
-    def fetch(self, bridge: Bridge) -> None:
-        states = bridge.states
-        sessions = self.registry.by_player
-        # Until empty, so that one that was put here meanwhile is not left behind; but not for ever.
-        for _ in range(2 * len(sessions) + len(states)):
-            if not states:
-                return
-            player_id, fields = states.popitem()
-            session = sessions.get(player_id)
-            if session is None:
-                self.counters.drop_verb_gone += 1
-            else:
-                session.queue_state(*fields)
-
-    def queue_state(self, player_id: int, fields: tuple[Any, ...]) -> None:
-        """Make this a player's newest state."""
-        session = self.registry.by_player.get(player_id)
-        if session is None:
-            self.counters.drop_verb_gone += 1
-        else:
-            session.queue_state(*fields)
-
-    def queue_frame(self, player_ids: Collection[int], frame: bytes) -> None:
-        """Queue one DATA or SAY frame for each of these players."""
-        for player_id in player_ids:
-            session = self.registry.by_player.get(player_id)
-            if session is None:
-                self.counters.drop_verb_gone += 1
-            else:
-                session.queue_frame(frame)
-
-    def queue_unreliable(self, player_ids: Collection[int], flag: int, payload: bytes) -> None:
-        """Queue one unreliable message for each of these players."""
-        for player_id in player_ids:
-            session = self.registry.by_player.get(player_id)
-            if session is None:
-                self.counters.drop_verb_gone += 1
-            else:
-                session.queue_unreliable(flag, payload)
-
-    def kick(self, player_id: int, reason: DisconnectReason, text: str, ban_seconds: float) -> None:
-        """End a player's session, and keep account and address out for a while."""
-        if ban_seconds > 0:
-            # Also for one who has just left: a ban must not be a matter of being quick.
-            account, address = self._came_as.get(player_id)
-            bans = {key: until for key, until in self._bans.items() if until > self.time}
-            who = (("account", account), ("address", address))
-            bans.update((key, self.time + ban_seconds) for key in who if key[1])
-            self._bans = bans
-        session = self.registry.by_player.get(player_id)
-        if session is None:
-            self.counters.drop_verb_gone += 1
-        else:
-            self._end_session(session, reason, text)
-
-    def cut_slow(self, player_id: int) -> None:
-        """End the session of a player whose queue is far over its cap."""
-        self._end_session(self.registry.by_player.get(player_id), DisconnectReason.SLOW_CONSUMER)
-
-    def quality(self, player_id: int) -> Quality | None:
-        """The path to a player; from any thread."""
-        session = self.registry.by_player.get(player_id)
-        return None if session is None else quality_of(session)
 
 
 class TurnedAway(Protocol):

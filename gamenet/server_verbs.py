@@ -273,4 +273,10 @@ class ServerVerbs:
     def stats(self) -> dict[str, float]:
         """All counters by name, for graphs and tests."""
         host, _ = self._live()
-        return {**host.counters.snapshot(), **self._taken, "players": len(self._snapshot)}
+        return {
+            **host.counters.snapshot(),
+            **self._taken,
+            "players": len(self._snapshot),
+            "suspended": host.suspended,
+            "stalled": int(host.is_stalled),
+        }

@@ -104,7 +104,7 @@ class GameServerService(Service):
             self.facade = facade or GameServer.attach(self.bridge)
         if game is not None:
             assert self.facade is not None, "a game needs the bridge, so give no other sink"
-            self._thread = GameThread(game, self.facade, self._thread_ended)
+            self._thread = GameThread(game, self.facade, self.thread_ended)
             if facade is None:
                 self.facade.serve_through(self)
 
@@ -139,7 +139,8 @@ class GameServerService(Service):
         if not self._listening.is_open:
             self._listening.open()
         Service.startService(self)
-        note_use()
+        if self.bridge is None or self.bridge.blocks:
+            note_use()
         if self._portal is not None:
             self._portal.start()
         if self.facade is not None:
@@ -190,7 +191,8 @@ class GameServerService(Service):
 
     # The game.
 
-    def _thread_ended(self, well: bool) -> None:
+    def thread_ended(self, well: bool) -> None:
+        """The game returned, or raised if it is not *well*. From any thread."""
         self._reactor.callFromThread(self._game_over, well)
 
     def _game_over(self, well: bool) -> None:

@@ -44,6 +44,16 @@ class CommonConfig:
     """Our own silence on a transport after which we write a ping."""
     dead_seconds: float = 15.0
     """The peer's silence on TCP after which it is given up; at least twice ``ping_seconds``."""
+    udp_bind_seconds: float = 5.0
+    """Datagrams that do not pass so long after the join: the game is told that UDP is blocked.
+    Low-latency traffic rides inside TCP from the join until they do."""
+    udp_owed_seconds: float = 3.0
+    """Silence on UDP, while an ack is owed, after which it is down and TCP carries its traffic."""
+    udp_idle_seconds: float = 15.0
+    """Silence on UDP after which it is down in any case; at least twice ``ping_seconds``."""
+    stall_seconds: float = 5.0
+    """A game that takes no event for so long, though some wait, has stalled: one line of the log,
+    and ``stalled`` in its statistics. Nobody is cut for it."""
     datagrams_per_turn: int = 64
     """Datagrams read before the reactor's timers get a turn; without it a flood freezes them."""
     udp_buffer_bytes: int = 4_194_304
@@ -80,6 +90,10 @@ class CommonConfig:
             "close_seconds",
             "ping_seconds",
             "dead_seconds",
+            "udp_bind_seconds",
+            "udp_owed_seconds",
+            "udp_idle_seconds",
+            "stall_seconds",
             "switch_interval_seconds",
             "log_seconds",
         )
@@ -90,11 +104,15 @@ class CommonConfig:
             raise ConfigError(
                 "dead_seconds", f"must be at least twice ping_seconds ({self.ping_seconds:g})"
             )
+        if self.udp_idle_seconds < 2 * self.ping_seconds:
+            raise ConfigError(
+                "udp_idle_seconds", f"must be at least twice ping_seconds ({self.ping_seconds:g})"
+            )
         check_label("game_name", self.game_name)
 
     def _at_least(self, least: int, *names: str) -> None:
         for name in names:
-            if getattr(self, name) < least:
+            if not getattr(self, name) >= least:  # NaN is not either
                 raise ConfigError(name, f"must be at least {least}, not {getattr(self, name)!r}")
 
     def _at_most(self, most: int, why: str, *names: str) -> None:

@@ -13,6 +13,8 @@ from collections import deque
 from typing import Final, NamedTuple
 
 SAMPLES: Final = 1_024
+GRAIN_SECONDS: Final = 1e-9
+"""A step that is due so soon is due: rounding must not put it off to the next look."""
 
 
 class Due(NamedTuple):
@@ -69,7 +71,9 @@ class Ticker:
         """The step that should run now, which then counts as run; None if it is too early."""
         late = now - self.deadline
         if late < 0:
-            return None
+            if late < -GRAIN_SECONDS:
+                return None
+            late = 0.0
         skipped = int(late / self.dt)
         if skipped > self._catch_up:
             self.skipped += skipped

@@ -11,7 +11,16 @@ from twisted.trial.unittest import SynchronousTestCase
 from gamenet.chat import MAX_LINE_CHARACTERS, LineReader, farewell, pieces, shown
 from gamenet.core.text import MAX_CHAT_CHARACTERS
 from gamenet.errors import DISCONNECT_TEXTS, REFUSAL_TEXTS, DisconnectReason, RefusalReason
-from gamenet.events import SERVER, Chat, Connected, Disconnected, PathChanged, Player
+from gamenet.events import (
+    SERVER,
+    Chat,
+    Connected,
+    Disconnected,
+    PathChanged,
+    Player,
+    Resumed,
+    Suspended,
+)
 
 # What moves a cursor, rings, clears, retitles or turns the writing direction of a terminal.
 HOSTILE = "\x1b]0;owned\x07\x1b[2J\r\n\x9b31m\u202e\u2028\x00"
@@ -121,8 +130,12 @@ class ShownTests(SynchronousTestCase):
         kicked = Disconnected(ada, DisconnectReason.KICKED, "no shouting")
         self.assertEqual(shown(kicked), "* no shouting")
 
-    def test_eventsThatNobodyNeedsToSee(self) -> None:
+    def test_comingAndGoing(self) -> None:
         self.assertIsNone(shown(PathChanged(SERVER, "udp", "bound")))
+        ada = Player(1, "ada", "")
+        lost = Suspended(ada, DisconnectReason.SESSION_LOST)
+        self.assertEqual(shown(lost), "* the connection is lost; trying to get it back")
+        self.assertEqual(shown(Resumed(ada, 1.25)), "* connected again after 1.2 s")
 
     def test_aFarewellIsNeverEmpty(self) -> None:
         for reason in DisconnectReason:

@@ -32,7 +32,7 @@ class CommandLineTests(SynchronousTestCase):
     def test_helpNamesTheCommands(self) -> None:
         status, out, err = self.gamenet("--help")
         self.assertEqual((status, err), (0, ""))
-        for command in ("demo", "bots", "chat", "cert", "passwd", "ticket"):
+        for command in ("demo", "bots", "chat", "proxy", "cert", "passwd", "ticket"):
             self.assertIn(command, out)
             self.assertEqual(self.gamenet(command, "--help")[0], 0)
 
@@ -58,6 +58,30 @@ class CommandLineTests(SynchronousTestCase):
             (("chat", "localhost", "--password-file", "/nowhere/p"), "cannot read /nowhere/p"),
             (("chat", "localhost", "--ticket-file", "/nowhere/t"), "cannot read /nowhere/t"),
             (("chat", "localhost", "--ticket-file", os.devnull), "ticket: must have"),
+            (("demo", "--sim-profile", "trian"), "did you mean train?"),
+            (("bots", "localhost", "--sim-profile", "zzz"), "there are perfect, wifi, cellular"),
+            (("chat", "localhost", "--sim-loss", "5"), "'5' is not a share: 0 to 1, or 5% for"),
+            (("chat", "localhost", "--sim-latency-ms", "-1"), "'-1' is not a number from 0 to"),
+            (("chat", "localhost", "--sim-jitter-ms", "nan"), "'nan' is not a number from 0"),
+            (("bots", "localhost", "--sim-seed", "x"), "invalid int value: 'x'"),
+            (("chat", "localhost", "--sim-loss", "5%", "--ca", "/nowhere/x"), "cannot read /no"),
+            (("bots", "localhost", "--chaos", "kill@2"), "only gamenet demo has a server to kill"),
+            (("bots", "localhost", "--chaos", "cut"), "'cut' is none of cut@SECONDS, block@SEC"),
+            (("bots", "localhost", "--chaos", "cut@10"), "cut@10 is not within the 10 s of play"),
+            (("demo", "--chaos", "block@18:3"), "unblock@21 is not within the 20 s of play"),
+            (("bots", "localhost", "--trace", "/nowhere/t"), "cannot write /nowhere/t"),
+            (("proxy",), "LISTEN, TARGET"),
+            (("proxy", "7778"), "TARGET"),
+            (("proxy", "7778", "localhost", "--profile", "sattelite"), "did you mean satellite?"),
+            (("proxy", "example.org:1", "localhost"), "'example.org' is not an IP address"),
+            (("proxy", "7778", "localhost:99999"), "the port must be a number"),
+            (("proxy", "ssl:443", "localhost"), "is no port"),
+            (("proxy", "7778", "localhost", "--udp-port", "0"), "'0' is not a port, 1 to 65535"),
+            (("proxy", "7778", "localhost", "--chaos", "kill@1"), "has a server to kill"),
+            (("proxy", "7778", "localhost", "--sim-burst", "0.5"), "'0.5' is not a number from 1"),
+            (("proxy", "7778", "localhost", "--sim-bandwidth-bytes", "0"), "'0' is not a number"),
+            (("proxy", "7778", "localhost", "--sim-corrupt", "101%"), "'101%' is not a share"),
+            (("proxy", "7778", "localhost", "--seconds", "0"), "'0' is not a number from"),
         ):
             status, out, err = self.gamenet(*argv)
             self.assertEqual((status, out), (1, ""), argv)
@@ -87,6 +111,7 @@ class ProofTests(SynchronousTestCase):
             {name: fields.pop(name) for name in ("user", "insecure", "ca_file")},
             {"user": "ada", "insecure": False, "ca_file": ""},
         )
+        self.assertEqual((fields.pop("profile"), fields.pop("sim_seed")), (None, 0))
         return fields
 
     def test_theFirstLineOfAFile(self) -> None:
@@ -120,6 +145,48 @@ class ProofTests(SynchronousTestCase):
         with contextlib.redirect_stderr(err):
             self.assertEqual(main(["chat", "host", "--password-file", self.file]), 1)
         self.assertIn("is not text in UTF-8", err.getvalue())
+
+
+class SimulationTests(SynchronousTestCase):
+    """What the flags of a bad network become."""
+
+    def test_ofChat(self) -> None:
+        with patch("gamenet.chat.run_chat", return_value=0) as run:
+            argv = ["chat", "host", "--sim-profile", "train", "--sim-loss", "2%", "--sim-seed", "4"]
+            self.assertEqual(main(argv), 0)
+        profile = run.call_args.kwargs["profile"]
+        self.assertEqual((profile.name, profile.loss), ("train, changed", 0.02))
+        self.assertEqual(run.call_args.kwargs["sim_seed"], 4)
+
+    def test_ofBots(self) -> None:
+        with patch("gamenet.demo.bots.run_bots", return_value=None) as run:
+            main(["bots", "host", "--sim-latency-ms", "80", "--chaos", "cut@1,block@2:3"])
+        load = run.call_args.args[0]
+        self.assertEqual((load.profile.latency_ms, load.profile.name), (80, "custom"))
+        self.assertEqual([event.what for event in load.chaos], ["cut", "block", "unblock"])
+        self.assertTrue(load.in_trouble)
+
+    def test_aKillThatSomebodyElseDoes(self) -> None:
+        with patch("gamenet.demo.bots.run_bots", return_value=None) as run:
+            main(["bots", "host", "--chaos", "kill@1", "--kill-elsewhere"])
+        self.assertEqual([event.what for event in run.call_args.args[0].chaos], ["kill"])
+
+    def test_ofTheDemo(self) -> None:
+        err = io.StringIO()
+        flags = ["--sim-profile", "wifi", "--sim-jitter-ms", "1.5", "--sim-seed", "9"]
+        with (
+            patch("gamenet.demo.run.run_demo", return_value=None) as run,
+            contextlib.redirect_stderr(err),
+        ):
+            main(["demo", *flags, "--chaos", "kill@1", "--trace", "t"])
+        plan = run.call_args.args[0]
+        self.assertEqual(
+            plan.simulation,
+            ("--sim-seed", "9", "--sim-profile", "wifi", "--sim-jitter-ms", "1.5"),
+        )
+        self.assertEqual((plan.chaos, plan.trace), ("kill@1", "t"))
+        self.assertIn("SIMULATED NETWORK wifi, changed: 5±1.5 ms each way", err.getvalue())
+        self.assertIn("seed 9", err.getvalue())
 
 
 class InterruptTests(SynchronousTestCase):

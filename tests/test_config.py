@@ -26,6 +26,10 @@ LIMITS = [
 ] + ["max_players_per_address"]
 
 
+MAY_BE_ZERO = {"resume_seconds"}
+"""Of which nothing at all is a choice too, and never means without end."""
+
+
 class Tagged(gamenet.Message):
     x: int
 
@@ -44,11 +48,22 @@ class RefusalTests(SynchronousTestCase):
 
     def test_no_limit_is_unlimited_and_zero_is_not_infinity(self) -> None:
         for name in LIMITS:
-            for value in (0, -1):
+            for value in (-1,) if name in MAY_BE_ZERO else (0, -1):
                 self.refused(**{name: value})
             if name.endswith("_seconds") or name == "tick_rate":
                 for number in (float("inf"), float("nan"), -0.5):
                     self.refused(**{name: number})
+
+    def test_no_time_for_coming_back_means_none(self) -> None:
+        world = World(self, resume_seconds=0)
+        client = world.join("ada", redials=True)
+        self.assertEqual(len(world.server.host.claims), 0)
+        assert client.transport is not None
+        client.transport.abortConnection()
+        world.run(30.0)
+        self.assertEqual(len(world.server.of(gamenet.Left)), 1)
+        self.assertEqual(client.end().reason, gamenet.DisconnectReason.SESSION_LOST)
+        self.assertEqual(client.line.attempts, 1)
 
     def test_every_limit_is_there(self) -> None:
         self.assertGreater(len(LIMITS), 50)
@@ -85,6 +100,7 @@ class RefusalTests(SynchronousTestCase):
             {"game_name": "x" * 256},
             {"game_name": "\ud800"},
             {"advertised_udp_port": 65_536},
+            {"resume_seconds": 65_536},
         ):
             self.refused(**fields)
 
@@ -133,6 +149,26 @@ class RefusalTests(SynchronousTestCase):
         error = self.assertRaises(ConfigError, ServerConfig, dead_seconds=9.0, ping_seconds=5.0)
         self.assertEqual(error.field, "dead_seconds")
         ServerConfig(dead_seconds=10.0, ping_seconds=5.0)
+
+    def test_a_silence_on_udp_shorter_than_two_pings_is_refused(self) -> None:
+        for make in (ServerConfig, ClientConfig):
+            fields = {"udp_idle_seconds": 9.0, "ping_seconds": 5.0}
+            error = self.assertRaises(ConfigError, make, **fields)
+            self.assertEqual(error.field, "udp_idle_seconds")
+            make(udp_idle_seconds=10.0, ping_seconds=5.0)
+
+    def test_a_client_waits_no_less_later_than_at_first(self) -> None:
+        for name in ("redial_first_seconds", "redial_longest_seconds"):
+            for value in (0, -1.0, float("inf"), float("nan")):
+                error = self.assertRaises(ConfigError, ClientConfig, **{name: value})
+                self.assertEqual(error.field, name)
+        error = self.assertRaises(
+            ConfigError, ClientConfig, redial_first_seconds=2.0, redial_longest_seconds=1.9
+        )
+        self.assertEqual(error.field, "redial_longest_seconds")
+        ClientConfig(redial_first_seconds=2.0, redial_longest_seconds=2.0)
+        error = self.assertRaises(ConfigError, ClientConfig, rejoin=1)
+        self.assertEqual(error.field, "rejoin")
 
     def test_an_insecure_server_stays_on_this_machine_unless_told_otherwise(self) -> None:
         for fields in (

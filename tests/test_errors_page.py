@@ -42,6 +42,7 @@ class ErrorsPageTests(SynchronousTestCase):
             "BYE",
             "EMFILE",
             "INPUT",
+            "TUNNEL",
         }
         self.assertEqual(capitals - known, set())
 

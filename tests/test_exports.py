@@ -12,7 +12,7 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 import gamenet
-from gamenet import errors, events
+from gamenet import errors, events, messages
 from gamenet.bridge import Bridge
 from gamenet.client_facade import GameClient
 from gamenet.facade import GameServer
@@ -26,10 +26,8 @@ EXPORTS = [
     "ConfigError",
     "Connected",
     "ConnectionFailed",
-    "Degrees",
     "DisconnectReason",
     "Disconnected",
-    "Fraction",
     "Game",
     "GameClient",
     "GameClientFactory",
@@ -54,8 +52,10 @@ EXPORTS = [
     "Received",
     "RefusalReason",
     "ReliableProtocol",
+    "Resumed",
     "ServerConfig",
     "State",
+    "Suspended",
     "Tick",
     "Unit",
     "Unreliable",
@@ -69,6 +69,8 @@ MATCHED = {
     events.Connected: "player secure",
     events.Left: "player reason text unacknowledged unacknowledged_count",
     events.Disconnected: "reason text refusal unacknowledged unacknowledged_count",
+    events.Suspended: "player reason",
+    events.Resumed: "player away_seconds",
     events.Writable: "player",
     events.Input: "player number buttons missing seen",
     events.Received: "player payload channel",
@@ -142,6 +144,11 @@ class ExportTests(SynchronousTestCase):
             self.assertNotIn(name, gamenet.__all__)
             self.assertTrue(issubclass(getattr(errors, name), errors.GamenetError))
 
+    def test_rare_bounds_are_in_their_module(self) -> None:
+        for name in ("Degrees", "Fraction"):
+            self.assertNotIn(name, gamenet.__all__)
+            self.assertTrue(hasattr(messages, name))
+
     def test_it_starts_no_thread_and_loads_no_test_support(self) -> None:
         done = subprocess.run(
             [
@@ -176,6 +183,7 @@ class MatchTests(SynchronousTestCase):
     """The order of fields in a ``match`` is a promise."""
 
     def test_fields_match_in_their_promised_order(self) -> None:
+        self.assertLessEqual(set(events.Event.__args__), set(MATCHED))
         for kind, fields in MATCHED.items():
             found: Any = kind.__match_args__
             self.assertEqual(" ".join(found), fields, kind.__name__)

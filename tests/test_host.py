@@ -14,7 +14,7 @@ from gamenet.core.frames import Kind
 from gamenet.core.turn import Turn
 from gamenet.errors import DisconnectReason
 from gamenet.events import Chat, Disconnected, Left, Received, Unreliable
-from gamenet.host import BEAT_SECONDS
+from gamenet.turns import BEAT_SECONDS
 from tests.fakes import FIN
 from tests.world import World
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from twisted.trial.unittest import SynchronousTestCase
 
 from gamenet import limits_page
-from gamenet.config import ServerConfig
+from gamenet.config import ClientConfig, ServerConfig
 from gamenet.limits import ServerLimits
 from gamenet.limits_page import FIXED, NO_LIMITS, limits, page, texts, unit
 from gamenet.settings import CommonConfig
@@ -36,13 +36,19 @@ class LimitsPageTests(SynchronousTestCase):
 
     def test_everyNumberOfAServerIsOnItWithATextOfItsOwn(self) -> None:
         said = {**texts(CommonConfig), **texts(ServerLimits), **texts(ServerConfig)}
+        said |= texts(ClientConfig)
         numbers = [
-            item.name
-            for item in fields(ServerConfig)
-            if ("int" in str(item.type) or "float" in str(item.type))
-            and item.name not in NOT_COUNTED
+            name
+            for name, kind in dict(
+                (item.name, str(item.type))
+                for config in (ServerConfig, ClientConfig)
+                for item in fields(config)
+            ).items()
+            if ("int" in kind or "float" in kind) and name not in NOT_COUNTED
         ]
-        self.assertGreater(len(numbers), 50)
+        self.assertGreater(len(numbers), 60)
+        for name in ("resume_seconds", "max_suspended", "udp_owed_seconds", "redial_first_seconds"):
+            self.assertIn(name, numbers)
         for name in numbers:
             self.assertTrue(said.get(name), f"{name} has no text under it")
             self.assertIn(f"   * - ``{name}``\n", PAGE)
@@ -50,7 +56,7 @@ class LimitsPageTests(SynchronousTestCase):
         self.assertEqual(PAGE.count("   * - ``"), len(numbers) + 1, "limit_loopback besides")
 
     def test_everyFieldOfEverySettingsClassHasAText(self) -> None:
-        for kind in (CommonConfig, ServerLimits, ServerConfig):
+        for kind in (CommonConfig, ServerLimits, ServerConfig, ClientConfig):
             inherited = {item.name for base in kind.__mro__[1:-1] for item in fields(base)}
             own = {item.name for item in fields(kind)} - inherited
             self.assertEqual(own - set(texts(kind)), set())
@@ -70,13 +76,15 @@ class LimitsPageTests(SynchronousTestCase):
             ("A datagram, in both directions", (1_200, "bytes")),
             ("Messages in a datagram", (16, "messages")),
             ("Replay window", (1_024, "datagrams")),
+            ("Unacknowledged inside TCP of what is not reliable", (16_384, "bytes")),
             ("Hard stop: what one key may seal at most", (1 << 23, "datagrams")),
         ):
             self.assertEqual(fixed[what], wanted)
             self.assertIn(f"   * - {what}\n", PAGE)
 
     def test_itsDefaultsAreThoseInForce(self) -> None:
-        config = ServerConfig()
-        for kind in (CommonConfig, ServerLimits, ServerConfig):
+        server, client = ServerConfig(), ClientConfig()
+        for kind in (CommonConfig, ServerLimits, ServerConfig, ClientConfig):
             for name, default in limits(kind):
+                config = client if kind is ClientConfig else server
                 self.assertEqual(getattr(config, name), default)

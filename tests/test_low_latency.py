@@ -114,7 +114,8 @@ class BindingTests(SynchronousTestCase):
             world.network.filter = Loses(lost)
             client = world.client("ada")
             world.settle()
-            self.assertEqual(client.bound, False, lost)
+            # For a lost BOUND whatever the server sends does as well.
+            self.assertEqual(client.bound, lost is DatagramKind.BOUND, lost)
             world.run(3.0)
             self.check_bound_once(world, client)
 
@@ -122,9 +123,15 @@ class BindingTests(SynchronousTestCase):
         world = World(self)
         world.network.filter = Loses(*BINDING, *BINDING)
         client = world.client("ada")
-        # Eight attempts fail; the ninth is at 32 s.
-        world.run(33.0)
-        self.check_bound_once(world, client)
+        # Six attempts fail; the seventh is at 8 s, and what the server sends does for BOUND.
+        world.run(7.9)
+        self.assertFalse(client.bound)
+        world.run(1.0)
+        for end in (world.server, client):
+            self.assertEqual(
+                [(event.path, event.reason) for event in end.of(PathChanged)],
+                [("tcp", "blocked"), ("udp", "bound")],
+            )
 
     def test_the_attempts_keep_to_their_times_and_back_off(self) -> None:
         world = World(self, dead_seconds=1000.0)
@@ -172,9 +179,9 @@ class BindingTests(SynchronousTestCase):
 class BeforeBoundTests(SynchronousTestCase):
     """No datagram carries game data before its path is proven."""
 
-    def test_nothing_unreliable_is_sent_before_bound(self) -> None:
+    def test_nothing_of_the_game_is_sent_before_bound(self) -> None:
         world = World(self)
-        world.network.filter = Loses(*[DatagramKind.BOUND] * 20)
+        world.network.filter = Loses(*[DatagramKind.BOUND, DatagramKind.DATA] * 200)
         client = world.client("ada")
         world.settle()
         for number in range(60):
@@ -185,7 +192,9 @@ class BeforeBoundTests(SynchronousTestCase):
             each for each in world.network.datagrams if each.source[0] == client.machine.address
         ]
         self.assertEqual({kind_of(each) for each in sent}, {DatagramKind.BIND, 3})
-        self.assertEqual(world.server.of(Input), [])
+        # It has gone inside TCP.
+        self.assertEqual([event.buttons for event in world.server.of(Input)], list(range(60)))
+        self.assertEqual(len(world.server.of(Unreliable)), 60)
 
     def test_the_server_sends_no_data_to_an_address_that_is_not_proven(self) -> None:
         world = World(self)
@@ -205,6 +214,12 @@ class BeforeBoundTests(SynchronousTestCase):
         world.network.filter = lambda datagram: ()
         client = world.client("ada")
         world.settle()
+        # TCP takes nothing either.
+        for end, session in (
+            (client, client.session),
+            (world.server, world.server.session_of("ada")),
+        ):
+            end.host.connection_of(session).writable = False
         player = world.server.players["ada"]
         for number in range(1, 4):
             client.verbs.send_input(number)

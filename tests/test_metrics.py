@@ -146,6 +146,8 @@ class StatusTests(SiteTestCase):
                 "insecure": 1,
                 "uptime_seconds": 12.5,
                 "players": [],
+                "suspended": 0,
+                "stalled": False,
                 "ticks": {
                     "rate": 30.0,
                     "number": 90,
@@ -173,6 +175,7 @@ class StatusTests(SiteTestCase):
                 "id": 1,
                 "name": "ada",
                 "address": "10.0.0.7:5000",
+                "suspended": False,
                 "path": "tcp",
                 "rtt_seconds": None,
                 "jitter_seconds": None,

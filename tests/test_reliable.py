@@ -300,7 +300,7 @@ class KindTests(SynchronousTestCase):
     """Frames that belong to the other side, or to nobody, end the session."""
 
     def test_kinds_that_a_client_may_not_send_are_bad_data(self) -> None:
-        for kind in (0, Kind.ACCEPT, Kind.REFUSE, Kind.REKEY, Kind.TUNNEL, 13, 255):
+        for kind in (0, Kind.ACCEPT, Kind.REFUSE, Kind.REKEY, 13, 255):
             world = World(self)
             puppet = world.puppet().confirm()
             puppet.wire.say_frame(bytes((kind,)) + bytes(8))
@@ -308,6 +308,16 @@ class KindTests(SynchronousTestCase):
             self.assertEqual(left.reason, DisconnectReason.BAD_DATA, kind)
             self.assertEqual(kinds(puppet.wire.frames)[-1], Kind.BYE, kind)
             self.assertEqual(world.server.counters.drop_frame_unexpected, 1, kind)
+
+    def test_so_is_garbage_in_one_that_it_may_send(self) -> None:
+        for body in (b"", bytes(3), bytes(9), bytes(4) + b"\xff" * 30, bytes(4 + 1_176)):
+            world = World(self)
+            puppet = world.puppet().confirm()
+            puppet.wire.say_frame(bytes((Kind.TUNNEL,)) + body)
+            (left,) = world.server.of(Left)
+            self.assertEqual(left.reason, DisconnectReason.BAD_DATA, body)
+            self.assertEqual(world.server.counters.drop_frame_malformed, 1)
+            self.assertEqual(puppet.wire.ended, RST)
 
 
 class PausingTests(SynchronousTestCase):

@@ -11,6 +11,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.error import ConnectionRefusedError
+from twisted.internet.interfaces import IStreamClientEndpoint
+from zope.interface import implementer
+
 from gamenet import bridge as bridge_module
 from gamenet import loop as loop_module
 from gamenet.bridge import Bridge
@@ -172,10 +177,30 @@ class ServerEnd(End):
         return self.host.registry.holder(name)
 
 
+@implementer(IStreamClientEndpoint)
+class Line:
+    """The way from a machine to a server, as an endpoint of Twisted's."""
+
+    def __init__(self, machine: Machine, server: tuple[str, int], *, secure: bool) -> None:
+        self._machine = machine
+        self._server = server
+        self._secure = secure
+        self.attempts = 0
+        self.transport: FakeTransport | None = None
+        """Our end of the newest connection."""
+
+    def connect(self, factory: Any) -> Deferred[Any]:
+        """Connect, at once."""
+        self.attempts += 1
+        wrapped = wrap_client(pinned(), factory) if self._secure else factory
+        if self._server not in self._machine.network.tcp and getattr(factory.host, "dialler", None):
+            return fail(ConnectionRefusedError())
+        self.transport = self._machine.connect(wrapped, self._server)
+        return succeed(None if self.transport is None else self.transport.protocol)
+
+
 class ClientEnd(End):
     """One player's game."""
-
-    transport: FakeTransport | None
 
     def __init__(
         self,
@@ -186,6 +211,8 @@ class ClientEnd(End):
         server: tuple[str, int],
         password: str | None = None,
         ticket: bytes | None = None,
+        *,
+        redials: bool = False,
     ) -> None:
         super().__init__(machine, bridge, Recorder())
         self.factory = GameClientFactory(
@@ -207,9 +234,16 @@ class ClientEnd(End):
             )
             self.verbs._started(bridge)
             self.verbs._connect(self.host, bridge)
-        self.transport = machine.connect(
-            self.factory if config.insecure else wrap_client(pinned(), self.factory), server
-        )
+        self.line = Line(machine, server, secure=not config.insecure)
+        if redials:
+            self.factory.dial(self.line)
+        else:
+            self.line.connect(self.factory)
+
+    @property
+    def transport(self) -> FakeTransport | None:
+        """Our end of the newest connection; None if it was refused."""
+        return self.line.transport
 
     @property
     def session(self) -> Any:
@@ -263,6 +297,8 @@ class World:
             test.patch(bridge_module, "monotonic", self.network.seconds)
             test.patch(loop_module, "monotonic", self.network.seconds)
         self.secure = secure
+        # Unless a test is about it, who loses the connection is out at once.
+        fields.setdefault("resume_seconds", 0.0)
         config = ServerConfig(insecure=not secure, **fields)
         self.server = ServerEnd(
             Machine(self.network, address), config, Bridge(config) if bridged else None, portal
@@ -286,9 +322,13 @@ class World:
         machine: Machine | None = None,
         password: str | None = None,
         ticket: bytes | None = None,
+        redials: bool = False,
         **fields: Any,
     ) -> ClientEnd:
-        """A client that has just begun to join."""
+        """A client that has just begun to join.
+
+        :param redials: it gets its connection back when it loses it.
+        """
         config = ClientConfig(**{"insecure": not self.secure, **fields})
         bridge = Bridge(config) if self.bridged else None
         client = ClientEnd(
@@ -299,6 +339,7 @@ class World:
             (self.address, PORT),
             password,
             ticket,
+            redials=redials,
         )
         self.clients.append(client)
         return client

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Final
 
 from gamenet.core import frames
 from gamenet.core.clock import ServerClock
+from gamenet.core.fallback import ACK_SECONDS
 from gamenet.core.frames import Kind
 from gamenet.core.inputs import InputSender
 from gamenet.core.path import Address, ClientPath
 from gamenet.core.quality import microseconds
 from gamenet.core.rates import Bucket
-from gamenet.core.session import ACK_SECONDS, Session
+from gamenet.core.session import Session
 from gamenet.core.state_channel import StateReceiver
 from gamenet.core.text import clean
 from gamenet.core.wire import (
@@ -40,6 +41,8 @@ TIME_SECONDS: Final = 1.0
 SETTLED_SAMPLES: Final = 8
 PACE: Final = 0.95
 """Share of the server's limit on datagrams that we use."""
+PROBE_SECONDS: Final = 2.0
+"""How long TCP may take to show that it is alive, once our address has changed."""
 MAX_AUTHORS: Final = 1_024
 """Chat authors remembered as one object each."""
 _INPUT: Final = int(MessageType.INPUT)
@@ -63,6 +66,7 @@ class ClientSession(Session):
         "_moving",
         "_next_time",
         "_pace",
+        "_probed",
         "_seen_state",
         "_take_state",
         "clock",
@@ -94,7 +98,9 @@ class ClientSession(Session):
         self._seen_state = seen_state
         self._next_time = 0.0
         self._authors: dict[int, Player] = {self.player.id: self.player, 0: SERVER}
-        self._unheard = True
+        self._unbound_since = setup.now
+        self._probed: float | None = None
+        """When we asked whether TCP is alive, until we know."""
         self._held_back = False
         """Something to send waits for its turn."""
         self._moving = False
@@ -110,8 +116,16 @@ class ClientSession(Session):
         self._timer = self.next_tick = 0.0
         self.mark_dirty()
 
-    def _data_came(self) -> None:
-        self._bound()
+    def _data_came(self, address: Address, newest: bool, now: float) -> None:
+        self._bound(now)
+
+    def _ask_for_ack(self) -> None:
+        self._next_time = 0.0
+
+    def _udp_left(self, now: float) -> None:
+        self.path.restart()
+        self._moving = False
+        self.next_tick = self._timer = 0.0
 
     def _address_heard(self, address: Address, now: float) -> None:
         # A server may answer from any of its addresses; what counts is that it can seal.
@@ -127,11 +141,18 @@ class ClientSession(Session):
         self._control_frames.append(frames.encode_rekeyed(epoch))
         self.mark_frames()
 
-    def _bound(self) -> None:
+    def _bound(self, now: float) -> None:
         self.path.bound = True
-        self._unheard = False
-        self.turn.emit(PathChanged(self.player, "udp", "bound"))
-        self.mark_dirty()
+        self._take_udp(now)
+        self._next_time = 0.0  # how long this path takes is not known yet
+        # A server that sends inside TCP, too, follows the next datagram with a body.
+        self._acks_due = True
+
+    def reach(self, address: Address, longest_pause_seconds: float, now: float) -> None:
+        """Where the server's datagrams are to go, over the connection that we have now."""
+        self.path = ClientPath(address, longest_pause_seconds)
+        self._moving = False
+        self._unbound_since = now
 
     def _receive_message(self, kind: int, payload: bytes, now: float) -> None:
         plain = kind & TYPE_MASK
@@ -171,16 +192,20 @@ class ClientSession(Session):
             self.mark_dirty()
         elif kind == DatagramKind.BOUND and not body:
             if not self.path.bound:
-                self._bound()
+                self._bound(now)
             elif self._moving:
-                self._moved()
+                self._moved(now)
         elif kind != DatagramKind.PONG or len(body) != 4:
             return False
         return True
 
-    def _moved(self) -> None:
-        """The server follows us to our new address."""
+    def _moved(self, now: float) -> None:
+        """The server follows us to our new address, where our TCP connection may be a dead one."""
         self._moving = False
+        if not self.is_suspended:
+            self.ping(now)
+            self._probed = now
+            self.next_tick = self._timer = 0.0
         self.quality.restart(self.window.highest)
         self.counters.path_switches += 1
         self.turn.emit(PathChanged(self.player, "udp", "moved"))
@@ -197,14 +222,17 @@ class ClientSession(Session):
 
     def datagrams_to_send(self, now: float) -> list[tuple[bytes, Address]]:
         """As for every session, but at the pace that the server allows."""
-        if self.path.bound and self._pace.wait(1, now) and not self._control:
+        if self._pace.wait(1, now) and not self._control:
             self._held_back = True
             self._timer = self.next_tick = 0.0
             return []
+        # The few answers and attempts to bind are not held against messages: inputs that wait for
+        # too long are given up.
+        before = self.datagrams_out + len(self._control)
         out = super().datagrams_to_send(now)
-        if out:
+        if self.datagrams_out > before:
             self._held_back = False
-            self._pace.take(len(out), now)
+            self._pace.take(self.datagrams_out - before, now)
         return out
 
     def _messages(self, now: float) -> list[tuple[int, bytes]]:
@@ -227,18 +255,25 @@ class ClientSession(Session):
         if path.attempt_due(now):
             self._control.append((DatagramKind.BIND, PADDING, path.address))
             self.mark_dirty()
-        elif path.bound and self.inputs.values and silent >= ACK_SECONDS:
+        elif self.inputs.values and silent >= ACK_SECONDS:
             self.mark_dirty()
         elif path.bound and silent >= self.limits.ping_seconds:
             number = self._ping_number.to_bytes(4, "big")
             self._control.append((DatagramKind.PING, number, path.address))
             self.mark_dirty()
         reason = super().tick(now)
+        if self._probed is not None and not self.is_suspended:
+            if self.frame_heard >= self._probed:
+                self._probed = None
+            elif now >= self._probed + PROBE_SECONDS:
+                return DisconnectReason.TIMEOUT
+            else:
+                self._timer = min(self._timer, self._probed + PROBE_SECONDS)
         if not path.bound:
             self._timer = min(self._timer, path.next_attempt)
-        elif self.inputs.values:
+        if self.inputs.values:
             self._timer = min(self._timer, self.last_datagram_out + ACK_SECONDS)
-        else:
+        elif path.bound:
             self._timer = min(self._timer, self.last_datagram_out + self.limits.ping_seconds)
         self.next_tick = min(self.next_tick, self._timer)
         return reason

@@ -42,7 +42,10 @@ class Counters:
         "drop_frame_unexpected",
         "drop_send_error",
         "drop_send_full",
+        "drop_send_tunnel",
         "drop_send_unreliable",
+        "drop_tunnel_rate",
+        "drop_tunnel_replayed",
         "drop_verb_gone",
         "events_refused",
         "frames_delivered",
@@ -60,11 +63,17 @@ class Counters:
         "reads_paused",
         "receive_errors",
         "rekeys",
+        "resumes",
+        "resumes_refused",
+        "stalls",
         "states_outdated",
         "states_received",
         "states_replaced",
+        "suspensions",
         "tcp_bytes_in",
         "tcp_bytes_out",
+        "tunnel_delivered",
+        "tunnel_in",
         "unjoined_cut",
         "unjoined_refused",
     )
@@ -93,7 +102,10 @@ class Counters:
     drop_frame_unexpected: int
     drop_send_error: int
     drop_send_full: int
+    drop_send_tunnel: int
     drop_send_unreliable: int
+    drop_tunnel_rate: int
+    drop_tunnel_replayed: int
     drop_verb_gone: int
     events_refused: int
     frames_delivered: int
@@ -111,11 +123,17 @@ class Counters:
     reads_paused: int
     receive_errors: int
     rekeys: int
+    resumes: int
+    resumes_refused: int
+    stalls: int
     states_outdated: int
     states_received: int
     states_replaced: int
+    suspensions: int
     tcp_bytes_in: int
     tcp_bytes_out: int
+    tunnel_delivered: int
+    tunnel_in: int
     unjoined_cut: int
     unjoined_refused: int
 

@@ -13,6 +13,7 @@ from enum import IntEnum
 from struct import Struct
 from typing import Final, NamedTuple
 
+from gamenet.core.wire import ACKS_BYTES, MAX_BODY_BYTES
 from gamenet.errors import DisconnectReason, RefusalReason, WireError
 
 VERSION: Final = 1
@@ -22,6 +23,8 @@ MAX_PAYLOAD_BYTES: Final = 65_536
 MAX_FRAME_BYTES: Final = 65_600
 MAX_AUTH_BYTES: Final = 2_048
 MAX_BYE_BYTES: Final = 120
+TOKEN_BYTES: Final = 32
+"""Of the token with which a client may come back."""
 
 
 class Kind(IntEnum):
@@ -67,6 +70,18 @@ _U8: Final = Struct("!B")
 _U16: Final = Struct("!H")
 
 
+class Resume(NamedTuple):
+    """What a client says who comes back."""
+
+    session_id: bytes
+    token: bytes
+    received: int
+    """DATA and SAY that it has accepted since the session began."""
+
+    def __repr__(self) -> str:
+        return f"<Resume received={self.received}>"
+
+
 class Hello(NamedTuple):
     """What a client says first."""
 
@@ -80,6 +95,8 @@ class Hello(NamedTuple):
     game: str
     user: str
     auth: bytes
+    resume: Resume | None = None
+    """Set exactly if the flags say so."""
 
     def __repr__(self) -> str:
         # What proves an identity must not reach a log by way of a message or a traceback.
@@ -87,7 +104,7 @@ class Hello(NamedTuple):
 
 
 def encode_hello(hello: Hello) -> bytes:
-    """The HELLO frame of a fresh join."""
+    """The HELLO frame; it resumes a session if *hello* has one to resume."""
     game, user = hello.game.encode(), hello.user.encode()
     return b"".join(
         (
@@ -97,7 +114,7 @@ def encode_hello(hello: Hello) -> bytes:
                 hello.min_version,
                 hello.max_version,
                 hello.suites,
-                hello.flags,
+                hello.flags | (HELLO_RESUME if hello.resume is not None else 0),
                 hello.schema_hash,
                 hello.input_bits,
                 hello.mechanism,
@@ -108,6 +125,7 @@ def encode_hello(hello: Hello) -> bytes:
             user,
             _U16.pack(len(hello.auth)),
             hello.auth,
+            _RESUME.pack(*hello.resume) if hello.resume is not None else b"",
         )
     )
 
@@ -129,13 +147,14 @@ def decode_hello(data: bytes) -> Hello:
         raise WireError("HELLO with too much auth data")
     auth = data[offset : offset + size]
     offset += size
-    if flags & HELLO_RESUME:
-        offset += _RESUME.size
-    if offset != len(data):
+    resumes = bool(flags & HELLO_RESUME)
+    if offset + resumes * _RESUME.size != len(data):
         raise WireError("HELLO of the wrong length")
+    resume = Resume._make(_RESUME.unpack_from(data, offset)) if resumes else None
     if not 1 <= low <= high:
         raise WireError("HELLO with an empty version range")
-    return Hello(low, high, suites, flags, schema, bits, mechanism, _text(game), _text(user), auth)
+    names = _text(game), _text(user)
+    return Hello(low, high, suites, flags, schema, bits, mechanism, *names, auth, resume)
 
 
 # ACCEPT     u8 2 | u16 version | u8 suite | u8 flags | 16s session id | u32 cid | 32s udp secret
@@ -346,6 +365,23 @@ def decode_rekeyed(data: bytes) -> int:
     if len(data) != _REKEYED.size:
         raise WireError(f"REKEYED of {len(data)} bytes")
     return int(_REKEYED.unpack(data)[1])
+
+
+# TUNNEL     u8 11 | u32 low 32 bits of a packet number | DATA body
+_TUNNEL: Final = Struct("!BI")
+
+
+def encode_tunnel(number: int, body: bytes) -> bytes:
+    """The TUNNEL frame: a DATA body that would else have been a datagram."""
+    return _TUNNEL.pack(Kind.TUNNEL, number & 0xFFFFFFFF) + body
+
+
+def decode_tunnel(data: bytes) -> tuple[int, bytes]:
+    """:returns: the low half of the packet number, and the DATA body."""
+    size = len(data) - _TUNNEL.size
+    if not ACKS_BYTES <= size <= MAX_BODY_BYTES:
+        raise WireError(f"TUNNEL of {len(data)} bytes")
+    return int(_TUNNEL.unpack_from(data)[1]), data[_TUNNEL.size :]
 
 
 # BYE        u8 12 | u8 reason (0-127 orderly, 128-255 failure) | text, at most 120 B of UTF-8

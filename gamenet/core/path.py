@@ -176,6 +176,13 @@ class ClientPath:
             self._next = now + min(pause, self._longest)
         return True
 
+    def restart(self) -> None:
+        """Datagrams do not pass any more: try again from the beginning."""
+        self.bound = False
+        self._attempts = 0
+        self._started = None
+        self._next = 0.0
+
     @property
     def next_attempt(self) -> float:
         """When the next BIND is due."""

@@ -65,6 +65,7 @@ class PathQuality:
         "_rolled_received",
         "_sent",
         "acked",
+        "acknowledged_up_to",
         "estimator",
         "has_clock",
         "loss_in",
@@ -82,6 +83,8 @@ class PathQuality:
         self.has_clock = False
         """True once ``TIME`` gave exact samples; acks then count for loss only."""
         self.acked = 0
+        self.acknowledged_up_to = -1
+        """The highest of our packet numbers that the peer has acknowledged."""
         self.lost = 0
         self.received = 0
         self._expected = 0
@@ -90,6 +93,11 @@ class PathQuality:
         self._rolled = 0.0
         self._rolled_acked = self._rolled_lost = 0
         self._rolled_received = self._rolled_expected = 0
+
+    @property
+    def oldest_sent(self) -> float | None:
+        """When the oldest datagram left that asks for an ack and may still get it."""
+        return self._sent[0][1] if self._sent else None
 
     def sent(self, number: int, now: float) -> None:
         """A datagram that asks for an ack left."""
@@ -111,9 +119,11 @@ class PathQuality:
         highest = next_number - 1
         highest -= (highest - low) & 0xFFFF
         if highest < 0:
-            return False
+            return highest == -1  # the peer has received nothing yet
         self._last_ack = low
         self._last_bits = bits
+        if highest > self.acknowledged_up_to:
+            self.acknowledged_up_to = highest
         sent = self._sent
         while sent and sent[0][0] <= highest:
             number, when = sent.popleft()

@@ -91,6 +91,11 @@ class Registry:
         self.by_player[session.player.id] = session
         self._names[name_key(session.player.name)] = session
 
+    def move(self, session: ServerSession, cid: int) -> None:
+        """Its datagrams have another connection id from here on."""
+        self.by_cid.pop(session.cid, None)
+        self.by_cid[cid] = session
+
     def remove(self, session: ServerSession) -> None:
         """Forget *session*; its name is free at once."""
         self.by_cid.pop(session.cid, None)

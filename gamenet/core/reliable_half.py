@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Final
 from gamenet.core import frames
 from gamenet.core.frames import Kind
 from gamenet.core.stream import Incoming, Outgoing
+from gamenet.core.tunnel import Tunnel
 from gamenet.errors import RemoteProtocolError, WireError
-from gamenet.events import Received, Writable
+from gamenet.events import Received, Resumed, Suspended, Writable
 
 if TYPE_CHECKING:
     from gamenet.core.setup import Setup
+    from gamenet.errors import DisconnectReason
     from gamenet.messages import Payload
 
 MAX_CONTROL_FRAMES: Final = 8
@@ -44,13 +46,17 @@ class ReliableHalf(ABC):
         "frame_spoken",
         "frames_due",
         "incoming",
+        "is_suspended",
         "limits",
         "next_tick",
         "outgoing",
         "player",
+        "resume_until",
         "seat",
         "session_id",
+        "suspended_at",
         "tcp_rtt",
+        "tunnel",
         "turn",
     )
 
@@ -82,12 +88,22 @@ class ReliableHalf(ABC):
         self._pings: dict[int, float] = {}
         self._ping_number = 0
         self.tcp_rtt = 0.0
+        self.tunnel = Tunnel()
+        self.is_suspended = False
+        """The game was told that the connection is lost, and not yet that there is another."""
+        self.suspended_at = 0.0
+        self.resume_until = 0.0
+        """While suspended: when it is too late for another connection."""
 
     # What each side adds.
 
     @abstractmethod
     def mark_dirty(self) -> None:
         """Ask for a flush at the end of the turn."""
+
+    @abstractmethod
+    def _receive_tunnel(self, data: bytes, now: float) -> None:
+        """Act on a TUNNEL frame; raises WireError if its body cannot be decoded."""
 
     @abstractmethod
     def _receive_rekey(self, data: bytes, now: float) -> None:
@@ -117,6 +133,8 @@ class ReliableHalf(ABC):
                 self.turn.emit(Writable(self.author))
             if self.outgoing.waiting_messages:
                 self.mark_frames()
+        elif kind == Kind.TUNNEL:
+            self._receive_tunnel(data, now)
         elif kind == Kind.SAY:
             self.incoming.accept(len(data))
             self._receive_say(data)
@@ -172,6 +190,9 @@ class ReliableHalf(ABC):
             taken = self.incoming.ack()
             if taken is not None:
                 out.append(frames.encode_ack(taken))
+        if self.tunnel.frames:
+            # Behind all that is reliable.
+            out += self.tunnel.take()
         if out:
             self.frame_spoken = now
         return out
@@ -187,8 +208,46 @@ class ReliableHalf(ABC):
 
     def confirm_received(self) -> None:
         """Acknowledge at the next flush even if nothing was taken: the join's confirmation."""
+        self.incoming.ack()
         self._control_frames.append(frames.encode_ack(self.incoming.taken))
         self.mark_frames()
+
+    # Without a connection, and with another one.
+
+    def suspend(self, reason: DisconnectReason, now: float, seconds: float) -> None:
+        """The connection is lost; the session waits *seconds* for another one."""
+        self.is_suspended = True
+        self.suspended_at = now
+        self.resume_until = now + seconds
+        self.next_tick = self._timer = 0.0
+        self.unplug()
+        self.turn.emit(Suspended(self.player, reason))
+
+    def unplug(self) -> None:
+        """Forget what belonged to the connection that is gone: all but the reliable messages."""
+        self._control_frames = []
+        self._pong = b""
+        self._pings = {}
+        self._taken_due = False
+        self.tunnel.clear()
+
+    def reconnected(self, received: int, now: float) -> None:
+        """There is another connection: write what the peer lacks, and what our game has taken.
+
+        :param received: reliable messages that the peer has received.
+        :raises RemoteProtocolError: if that cannot be.
+        """
+        self.outgoing.resume(received)
+        self.unplug()
+        self.frame_heard = self.frame_spoken = now
+        self.next_tick = self._timer = 0.0
+        # Which of our ACKs arrived, nobody knows.
+        self.confirm_received()
+
+    def resumed(self, now: float) -> None:
+        """The peer has shown that it is on the other connection, too."""
+        self.is_suspended = False
+        self.turn.emit(Resumed(self.player, now - self.suspended_at))
 
     def unacknowledged(self) -> tuple[tuple[Payload, ...], int]:
         """What the peer's game never took: the first 1,024 payloads, and the count of all."""

@@ -80,13 +80,7 @@ class ServerSession(Session):
         super().__init__(setup)
         self._config = config
         self._random_bytes = random_bytes
-        self.path = ServerPath(
-            random_bytes,
-            config.rebind,
-            config.challenges_per_second,
-            config.switches_per_minute,
-            home,
-        )
+        self.path = self._new_path(home)
         self._rates = DatagramRates(
             config.datagrams_per_second,
             config.datagrams_burst,
@@ -120,8 +114,40 @@ class ServerSession(Session):
             self.dirty = True
             self.turn.dirty.append(self)
 
-    def _data_came(self) -> None:
-        pass
+    def _data_came(self, address: Address, newest: bool, now: float) -> None:
+        if newest and address == self.path.address:
+            self._take_udp(now)
+
+    def _ask_for_ack(self) -> None:
+        self._input_ack_due = True
+
+    def _udp_left(self, now: float) -> None:
+        """Our challenge has proved the path; the client finds out when it carries again."""
+
+    def begin(self, now: float) -> None:
+        """The game knows the player: from here on it is told what becomes of the path."""
+        self._unbound_since = now
+        self.next_tick = self._timer = 0.0
+
+    def reconnected(self, received: int, now: float) -> None:
+        super().reconnected(received, now)
+        self._unbound_since = float("inf")
+        self._input_ack_due = True
+        self._time_asked = None
+
+    def move(self, home: str) -> None:
+        """The player's TCP connection comes from another host."""
+        self.path = self._new_path(home)
+
+    def _new_path(self, home: str) -> ServerPath:
+        config = self._config
+        return ServerPath(
+            self._random_bytes,
+            config.rebind,
+            config.challenges_per_second,
+            config.switches_per_minute,
+            home,
+        )
 
     def _address_heard(self, address: Address, now: float) -> None:
         challenge = self.path.heard(address, now)
@@ -162,10 +188,11 @@ class ServerSession(Session):
                 return False
             self._expected = address
             self._control.append((DatagramKind.BOUND, b"", address))
-            if before is None:
-                self.turn.emit(PathChanged(self.player, "udp", "bound"))
-            elif before != address:
+            if before not in (None, address):
                 self.counters.path_switches += 1
+            if self.tunnelled:
+                self._take_udp(now)
+            elif before != address:
                 self.quality.restart(self.window.highest)
                 self.turn.emit(PathChanged(self.player, "udp", "moved"))
         elif kind == DatagramKind.PING and len(body) == 4 and self.path.address is not None:
@@ -185,6 +212,8 @@ class ServerSession(Session):
         self.keys.answered(frames.decode_rekeyed(data))
 
     def _rekey_if_due(self, now: float) -> None:
+        if self.is_suspended:
+            return  # REKEY goes by TCP, and another connection brings new keys anyway
         config = self._config
         if self.keys.is_due(self.window.highest, now, config.rekey_datagrams, config.rekey_seconds):
             salt = self._random_bytes(SECRET_BYTES)
@@ -211,6 +240,7 @@ class ServerSession(Session):
         route = self.path.address
         if (
             fields is None
+            or self.tunnelled
             or route is None
             or not self._input_ack_due
             or self._control

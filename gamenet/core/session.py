@@ -10,13 +10,12 @@ it marks the session as dirty, and the flush at the end of the turn does the res
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections import deque
 from typing import TYPE_CHECKING, Final
 
-from gamenet.core.quality import ACK_SPAN, ROLL_SECONDS, PathQuality
+from gamenet.core.fallback import ACK_DATAGRAMS, ACK_SECONDS, Fallback
+from gamenet.core.quality import ACK_SPAN, ROLL_SECONDS
 from gamenet.core.record import Forged
-from gamenet.core.reliable_half import ReliableHalf
-from gamenet.core.window import MAX_NUMBER, ReplayWindow
+from gamenet.core.window import MAX_NUMBER
 from gamenet.core.wire import (
     ACKS,
     ACKS_BYTES,
@@ -32,86 +31,46 @@ from gamenet.errors import DisconnectReason, WireError
 from gamenet.events import Unreliable
 
 if TYPE_CHECKING:
+    from gamenet.core.keyring import Keyring
     from gamenet.core.path import Address
     from gamenet.core.record import Opener
     from gamenet.core.setup import Setup
     from gamenet.messages import Payload
 
-ACK_SECONDS: Final = 0.05
-"""A datagram that asks for an ack waits no longer for one of ours to carry it."""
-ACK_DATAGRAMS: Final = 16
 _DATA: Final = int(DatagramKind.DATA)
 _UNRELIABLE: Final = int(MessageType.UNRELIABLE)
 _LOW: Final = 0xFFFFFFFF
 
 
-class Session(ReliableHalf):
-    """What both sides have in common: the reliable half, and datagrams beside it."""
+class Session(Fallback):
+    """What both sides have in common: frames, and datagrams beside or inside them."""
 
     __slots__ = (
-        "_acks_due",
-        "_acks_owed",
-        "_burst",
-        "_burst_bytes",
         "_control",
         "_decrypt",
-        "_due",
-        "_due_bytes",
         "_epoch_bits",
         "_expected",
-        "_interval",
-        "_interval_bytes",
         "_iv",
         "_newest_dropped",
         "_share",
         "_taken_then",
-        "_unheard",
-        "_unreliable",
         "_waiting",
-        "bytes_in",
-        "bytes_out",
-        "datagrams_in",
-        "datagrams_out",
-        "keys",
-        "last_datagram_out",
         "newest",
-        "quality",
-        "rate_dropped",
-        "sealer",
-        "window",
     )
 
     def __init__(self, setup: Setup) -> None:
         super().__init__(setup)
-        self.keys = setup.keys
-        self.sealer = setup.keys.sealer
         self._use(setup.keys.opener)
         self._expected: Address | None = None
         """Where the peer's datagrams come from; None has each looked at."""
-        # The peer's limits, as two token buckets: each is kept as the time when it will be full
-        # again, which a datagram puts off by its interval; later than now would be overdrawn.
-        self._interval = self._burst = self._due = 0.0
-        self._interval_bytes = self._burst_bytes = self._due_bytes = 0.0
         self._newest_dropped = -1
-        self.rate_dropped = 0
-        """Authentic datagrams beyond the peer's limits, without copies and latecomers."""
-        self.window = ReplayWindow()
-        self.quality = PathQuality()
-        self._acks_owed = 0
-        self._acks_due = False
-        self._unheard = False
-        """Whether the first DATA still means something; asked instead of calling."""
         self._control: list[tuple[int, bytes, Address]] = []
-        self._unreliable: deque[tuple[int, bytes]] = deque()
         self._share = 1 << 30
         """Events of this peer that may wait for the game, those that must arrive not counted."""
         self._waiting = 0
         self._taken_then = 0
         self.newest = False
         """Whether the control datagram at hand has the highest number so far."""
-        self.bytes_in = self.bytes_out = 0
-        self.datagrams_in = self.datagrams_out = 0
-        self.last_datagram_out = setup.now
 
     # What each side adds.
 
@@ -119,10 +78,6 @@ class Session(ReliableHalf):
     @abstractmethod
     def route(self) -> Address | None:
         """Where datagrams go; None while there is no proven path."""
-
-    @abstractmethod
-    def _receive_message(self, kind: int, payload: bytes, now: float) -> None:
-        """Act on one message of a DATA body; raises WireError if it does not belong."""
 
     @abstractmethod
     def _receive_control(self, kind: int, body: bytes, address: Address, now: float) -> bool:
@@ -133,12 +88,11 @@ class Session(ReliableHalf):
         """The newest DATA so far came from another address than the expected one."""
 
     @abstractmethod
-    def _messages(self, now: float) -> list[tuple[int, bytes]]:
-        """The messages, besides unreliable ones, that leave with this flush."""
+    def _data_came(self, address: Address, newest: bool, now: float) -> None:
+        """An authentic DATA datagram came while ``_unheard`` was set.
 
-    @abstractmethod
-    def _data_came(self) -> None:
-        """An authentic DATA datagram came while ``_unheard`` was set."""
+        :param newest: it has the highest number so far.
+        """
 
     # In.
 
@@ -198,6 +152,7 @@ class Session(ReliableHalf):
             window.highest = number
         else:
             window.mark(number)
+        self.udp_heard = now
         quality = self.quality
         quality.received += 1
         self.datagrams_in += 1
@@ -209,16 +164,17 @@ class Session(ReliableHalf):
             else:
                 counters.drop_datagram_unexpected += 1
             return
+        if self._unheard:
+            self._data_came(address, number == window.highest, now)
+        if address != self._expected and number == window.highest:
+            self._address_heard(address, now)
+        # From here on as ``_receive_body``, in place.
         try:
             if len(body) < ACKS_BYTES:
                 raise WireError("DATA ends early")
             ack, bits = ACKS.unpack_from(body)
             if not quality.acknowledged(ack, bits, self.sealer.number, now):
                 counters.acks_of_unsent += 1
-            if self._unheard:
-                self._data_came()
-            if address != self._expected and number == window.highest:
-                self._address_heard(address, now)
             if len(body) > ACKS_BYTES:
                 owed = self._acks_owed = self._acks_owed + 1
                 if owed == 1:
@@ -237,6 +193,19 @@ class Session(ReliableHalf):
             counters.drop_datagram_malformed += 1
             return
         counters.datagrams_delivered += 1
+
+    def reconnected(self, received: int, now: float) -> None:
+        super().reconnected(received, now)
+        self._expected = None
+        self._newest_dropped = -1
+        self._control = []
+
+    def take_keys(self, cid: int, keys: Keyring) -> None:
+        """The keys of another connection id, whose packet numbers begin at 0."""
+        self.cid = cid
+        self.keys = keys
+        self.sealer = keys.sealer
+        self._use(keys.opener)
 
     def _use(self, opener: Opener) -> None:
         """Open with these keys first."""
@@ -290,7 +259,9 @@ class Session(ReliableHalf):
                     out.append((seal(kind, body), address))
                 self._control.clear()
             route = self.route
-            if route is not None:
+            if self.tunnelled:
+                self._fill_tunnel(now)
+            elif route is not None:
                 messages = self._messages(now)
                 if self._unreliable:
                     messages += self._unreliable
@@ -332,17 +303,22 @@ class Session(ReliableHalf):
         if self.incoming.taken != self.incoming.acknowledged:
             self._taken_due = True
             self.mark_frames()
-        if now - self.frame_heard >= limits.dead_seconds:
+        if self.is_suspended:
+            if now >= self.resume_until:
+                return DisconnectReason.SESSION_LOST
+            liveness = self.resume_until
+        elif now - self.frame_heard >= limits.dead_seconds:
             return DisconnectReason.TIMEOUT
-        if now - self.frame_spoken >= limits.ping_seconds:
-            self.ping(now)
+        else:
+            if now - self.frame_spoken >= limits.ping_seconds:
+                self.ping(now)
+            liveness = min(
+                self.frame_heard + limits.dead_seconds, self.frame_spoken + limits.ping_seconds
+            )
+        look_at_path = self._watch_path(now)
         self.keys.expire(now)
         self.quality.roll(now, self.window.highest)
-        self._timer = self.next_tick = min(
-            now + ROLL_SECONDS,
-            self.frame_heard + limits.dead_seconds,
-            self.frame_spoken + limits.ping_seconds,
-        )
+        self._timer = self.next_tick = min(now + ROLL_SECONDS, liveness, look_at_path)
         if self._acks_owed and not self._acks_due:
             self.next_tick = min(self.next_tick, self.last_datagram_out + ACK_SECONDS)
         return None

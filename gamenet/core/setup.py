@@ -24,6 +24,12 @@ class Limits:
     unreliable_messages: int
     ping_seconds: float
     dead_seconds: float
+    udp_bind_seconds: float = 5.0
+    """Datagrams that do not pass so long after the join are called blocked."""
+    udp_owed_seconds: float = 3.0
+    """Silence on UDP, with an ack owed to us, after which it is down."""
+    udp_idle_seconds: float = 15.0
+    """Silence on UDP after which it is down in any case."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

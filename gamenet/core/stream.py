@@ -80,6 +80,27 @@ class Outgoing:
         self.acknowledged = count
         return messages, size
 
+    def resumes_at(self, received: int) -> bool:
+        """Whether the peer can have received just so many."""
+        return self.acknowledged <= received <= self.sent
+
+    def resume(self, received: int) -> None:
+        """Another connection: what went by the old one and never arrived is written again.
+
+        :param received: how many the peer has received since the session began.
+        :raises RemoteProtocolError: if that cannot be.
+        """
+        if not self.resumes_at(received):
+            raise RemoteProtocolError(
+                f"{received} received outside {self.acknowledged}..{self.sent}"
+            )
+        while self.sent > received:
+            frame = self._flying.pop()
+            self._flying_bytes -= len(frame)
+            self._waiting.appendleft(frame)
+            self._waiting_bytes += len(frame)
+            self.sent -= 1
+
     @property
     def messages(self) -> int:
         """Messages that the peer's game has not taken."""

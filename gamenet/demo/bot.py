@@ -8,21 +8,33 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from random import Random
+from time import monotonic
 from typing import TYPE_CHECKING, Final
 
 import gamenet
+from gamenet.chaos import Chaos
 from gamenet.demo.field import ALL_BUTTONS
 from gamenet.demo.game import MAGIC, TICK_RATE, decode_state
+from gamenet.demo.ledger import Ledger
+from gamenet.demo.trace import Trace
+from gamenet.events import NO_QUALITY, Resumed, Suspended
+from gamenet.impairment import Profile
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from gamenet.demo.report import Problems
-    from gamenet.events import Event
+    from gamenet.events import Event, Quality
     from gamenet.messages import Payload
 
 CHAT_SECONDS: Final = 3.0
-"""From one line of a bot to its next."""
+"""From one line of a bot to its next. Everybody hears it, so that many bots speak more seldom."""
+TALKATIVE: Final = 50
+"""Bots that may all speak so often."""
+NUMBERED_SECONDS: Final = 1.0
+"""From one numbered message of a bot to its next."""
+NUMBERED_SECONDS_IN_TROUBLE: Final = 0.1
+"""The same where the network is made bad on purpose."""
 SILENT: Final = float("inf")
 """When a bot speaks that does not speak."""
 
@@ -42,30 +54,87 @@ class Load:
     """File of authorities to trust instead of the system's."""
     seed: int = 0
     """Where the bots go depends on it and on nothing else."""
+    profile: Profile | None = None
+    """The network between the bots and the server; None leaves it as it is."""
+    sim_seed: int = 0
+    """What that network leaves to chance depends on it."""
+    chaos: tuple[Chaos, ...] = ()
+    """What happens to it. A ``kill`` is only told of: somebody else has the server."""
+    trace: str = ""
+    """File for what each bot saw."""
+
+    @property
+    def in_trouble(self) -> bool:
+        """Whether the network is made bad on purpose."""
+        return self.profile is not None or bool(self.chaos)
+
+    @property
+    def chat_seconds(self) -> float:
+        """From one line of a bot to its next."""
+        return CHAT_SECONDS * max(1.0, self.count / TALKATIVE)
 
 
 class Bot:
-    """One player: wanders about, looks at what it is shown, and speaks now and then."""
+    """One player: wanders about, looks at what it is shown, and speaks now and then.
 
-    def __init__(self, load: Load, index: int, run: str, problems: Problems) -> None:
+    :param via: a proxy to connect through.
+    """
+
+    def __init__(
+        self,
+        load: Load,
+        index: int,
+        run: str,
+        problems: Problems,
+        *,
+        via: str = "",
+        trace: Trace | None = None,
+    ) -> None:
         self.name = f"bot-{run}-{index:03}"
         self.client = gamenet.GameClient(
-            load.address, user=self.name, insecure=load.insecure, ca_file=load.ca_file
+            load.address,
+            user=self.name,
+            insecure=load.insecure,
+            ca_file=load.ca_file,
+            rejoin=bool(load.chaos),
+            via=via,
         )
         self.started = False
         self.joined = False
+        """In, at this moment."""
+        self.was_in = False
         self.over = False
         self.on_udp = False
+        self.was_on_udp = False
+        self.inputs_sent = 0
+        """Over all sessions."""
         self.lines_sent = 0
-        self.heard: set[str] = set()
+        self.heard = 0
+        """Lines of bots, its own among them."""
         self.speaks_at = SILENT
+        self.sends_at = SILENT
+        self.kills = 0
+        """How often the server was killed: so many sessions may be lost."""
+        self.suspended = 0
+        self.resumed = 0
+        self.sessions_lost = 0
+        self.moves = 0
+        self.ledger = Ledger(lambda text: problems.add(f"{self.name}: {text}"))
+        self.at_the_demo = False
+        """Whether the server runs the demo's game, which answers numbered messages."""
         self._random = Random(f"{load.seed}/{index}")
-        self._line = re.compile(rf"(bot-{run}-\d+) line \d+")
+        self._line = re.compile(rf"(bot-{run}-\d+) line (\d{{1,9}})")
+        self._newest_line: dict[str, int] = {}
         self._problems = problems
+        self._trace = trace or Trace()
+        self._silence = load.chat_seconds
+        self._pause = NUMBERED_SECONDS_IN_TROUBLE if load.in_trouble else NUMBERED_SECONDS
         self._buttons = 0
         self._buttons_there = ALL_BUTTONS
         self._hold = 0
-        self._at_the_demo = False
+        self._input_number = 0
+        self._tunnel_before = 0.0
+        self._tunnel_since: float | None = None
 
     def start(self) -> None:
         """Begin to join; the outcome is an event of some later round.
@@ -93,29 +162,92 @@ class Bot:
         if state is not None:
             self.look(state.payload, client.player.id)
         if now >= self.speaks_at:
-            self.speaks_at += CHAT_SECONDS
-            client.say(f"{self.name} line {self.lines_sent + 1}")
+            self.speaks_at += self._silence
+            try:
+                client.say(f"{self.name} line {self.lines_sent + 1}")
+            except gamenet.QueueFull:
+                return
             self.lines_sent += 1
+        if now >= self.sends_at and self.at_the_demo:
+            self.sends_at = max(self.sends_at + self._pause, now)
+            self._send_numbered()
+
+    def _send_numbered(self) -> None:
+        """Send the next numbered message, unless there is no session or no room for it."""
+        client = self.client
+        gone = client.stats().get("verbs_for_gone")
+        try:
+            client.send(self.ledger.next())
+        except gamenet.QueueFull:
+            return
+        # A session that is over, though we have not been told yet, takes nothing, and counts it.
+        if client.stats().get("verbs_for_gone") == gone:
+            self.ledger.was_sent()
 
     def take(self, event: Event) -> None:
         """Note what an event means for this bot."""
+        self._trace.took(self.name, event, unanswered=self.ledger.pending)
         match event:
             case gamenet.Connected():
-                self.joined = True
-            case gamenet.PathChanged(_, path):
+                self.joined = self.was_in = True
+                self._input_number = 0
+                self._tunnel_since = monotonic()
+            case gamenet.PathChanged(_, path, reason):
+                self.moves += reason == "moved"
                 self.on_udp = path == "udp"
+                self.was_on_udp = self.was_on_udp or self.on_udp
+                self._leave_tunnel()
+                self._tunnel_since = None if self.on_udp else monotonic()
             case gamenet.Chat(player, text):
                 self._hear(player.name, text)
-            case gamenet.Disconnected(reason, text):
-                self.over = True
-                what = "lost its session" if self.joined else "could not join"
-                self._problems.add(f"{self.name} {what}: {reason.name}: {text}")
+            case gamenet.Received(_, payload):
+                if self.at_the_demo:
+                    self.ledger.take(payload)
+            case Suspended():
+                self.suspended += 1
+            case Resumed():
+                self.resumed += 1
+            case gamenet.Disconnected():
+                self._lose(event)
+
+    def _lose(self, event: gamenet.Disconnected) -> None:
+        """The session is over; with luck another one begins."""
+        held, self.joined, self.on_udp = self.joined, False, False
+        self._leave_tunnel()
+        if held:
+            self.sessions_lost += 1
+            self.ledger.session_lost(event.unacknowledged, event.unacknowledged_count)
+        if event.rejoining and self.sessions_lost <= self.kills:
+            return
+        self.over = not event.rejoining
+        what = "lost its session" if held else "could not join"
+        if self.was_in and not held:
+            what = "did not get back in"
+        self._problems.add(f"{self.name} {what}: {event.reason.name}: {event.text}")
+
+    def quality(self) -> Quality:
+        """How its path is doing; between two sessions nothing is known of it."""
+        try:
+            return self.client.quality()
+        except AssertionError:  # the session ended, and the event that says so was not taken
+            return NO_QUALITY
+
+    @property
+    def tunnel_seconds(self) -> float:
+        """How long it was in without a UDP path so far."""
+        since = self._tunnel_since
+        return self._tunnel_before + (0.0 if since is None else monotonic() - since)
+
+    def _leave_tunnel(self) -> None:
+        self._tunnel_before, self._tunnel_since = self.tunnel_seconds, None
 
     def _press(self, buttons: int) -> None:
         """Send the buttons, as many of them as this server's game has."""
         while True:
             try:
-                self.client.send_input(buttons & self._buttons_there)
+                number = self.client.send_input(buttons & self._buttons_there)
+                self.inputs_sent += number != self._input_number
+                self._input_number = number
                 return
             except ValueError:
                 self._buttons_there >>= 1
@@ -124,21 +256,23 @@ class Bot:
         found = self._line.search(text)
         if found is None:
             return
-        line = found[0]
-        if line in self.heard:
+        line, speaker, number = found[0], found[1], int(found[2])
+        if number <= self._newest_line.get(speaker, 0):
             self._problems.add(f"{self.name} heard {line!r} twice")
-        elif self._at_the_demo and author != found[1]:
+            return
+        if self.at_the_demo and author != speaker:
             self._problems.add(f"{self.name} heard {line!r} from {author!r}")
-        self.heard.add(line)
+        self._newest_line[speaker] = number
+        self.heard += 1
 
     def look(self, payload: Payload, own: int) -> None:
         """Check a state, if it comes from the demo's game, whose states alone a bot can read.
 
         :param own: the bot's own player id, whose view it must be.
         """
-        if not (self._at_the_demo or (isinstance(payload, bytes) and payload.startswith(MAGIC))):
+        if not (self.at_the_demo or (isinstance(payload, bytes) and payload.startswith(MAGIC))):
             return
-        self._at_the_demo = True
+        self.at_the_demo = True
         try:
             hero = decode_state(payload if isinstance(payload, bytes) else b"").own.id
         except ValueError as error:

@@ -4,7 +4,9 @@ Layer 4. Runs on: the main thread, which is the game thread of every bot at once
 
 One loop drives all clients the way an engine that owns its loop does: each round it takes the
 ticks that are due from each client and sleeps until the next round. A run has four phases: all
-join; all play; inputs and chat on their way arrive; all leave.
+join; all play; inputs, chat and answers on their way arrive; all leave.
+
+Where a bad network is asked for, a proxy in this process stands between all bots and the server.
 """
 
 from __future__ import annotations
@@ -15,11 +17,12 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, TextIO
+from typing import TYPE_CHECKING, Final, TextIO
 
 from twisted.logger import globalLogPublisher
 
-from gamenet.demo.bot import CHAT_SECONDS, SILENT, Bot, Load
+from gamenet.cli_network import banner
+from gamenet.demo.bot import NUMBERED_SECONDS, SILENT, Bot, Load
 from gamenet.demo.game import TICK_RATE
 from gamenet.demo.report import (
     LiveLine,
@@ -31,6 +34,13 @@ from gamenet.demo.report import (
     percentile,
     rounded,
 )
+from gamenet.demo.trace import Trace
+from gamenet.errors import ConfigError
+from gamenet.gate import raise_open_files
+from gamenet.proxy import Mischief, Proxy
+
+if TYPE_CHECKING:
+    from gamenet.chaos import Chaos
 
 JOIN_SECONDS: Final = 10.0
 """How long the others wait for the last one to join and to open its UDP path."""
@@ -40,11 +50,27 @@ QUIET_SECONDS: Final = 1.0
 """The end of play in which nobody begins to speak, so that all is heard before it ends."""
 DRAIN_SECONDS: Final = 4.0
 """How long what is on its way may take to arrive."""
+TROUBLE_SECONDS: Final = 20.0
+"""What joining and draining may take longer where the network is made bad on purpose."""
 LEAVE_SECONDS: Final = 3.0
 """How long leaving may take, for all together."""
+MOST_RTTS: Final = 50_000
+"""Of the newest round trips; enough for two minutes of 400 bots."""
+FILES_PER_BOT: Final = 6
+"""Open files: TCP and UDP of the bot, and what a proxy has for it."""
 INTERRUPTED_SECONDS: Final = 0.7
 """The same after Ctrl-C."""
 _LEAVERS: Final = 16
+LEDGER: Final = (
+    "sent",
+    "received",
+    "unacknowledged",
+    "unanswered",
+    "lost",
+    "duplicated",
+    "reordered",
+)
+"""Counts of numbered messages."""
 
 Interrupted = Callable[[], bool]
 """Asked again and again; True once the person at the terminal wants to end."""
@@ -60,20 +86,41 @@ class Sums:
     states_received: int
     bytes_in: int
     bytes_out: int
+    tunnel_seconds: float
 
 
 class Crowd:
-    """All bots of a run."""
+    """All bots of a run.
 
-    def __init__(self, load: Load, problems: Problems, live: LiveLine) -> None:
+    :param proxy: what stands between them and the server, if anything does.
+    :param say: prints a line for a person, or for the process that started this one.
+    """
+
+    def __init__(
+        self,
+        load: Load,
+        problems: Problems,
+        live: LiveLine,
+        proxy: Proxy | None = None,
+        trace: Trace | None = None,
+        say: Callable[[str], object] = lambda line: None,
+    ) -> None:
         run = secrets.token_hex(3)
         self.load = load
-        self.bots = [Bot(load, index, run, problems) for index in range(1, load.count + 1)]
+        via = "" if proxy is None else f"127.0.0.1:{proxy.port}"
+        self._trace = trace or Trace()
+        self.bots = [
+            Bot(load, index, run, problems, via=via, trace=self._trace)
+            for index in range(1, load.count + 1)
+        ]
         self._problems = problems
         self._live = live
+        self._say = say
+        self._mischief = Mischief(proxy, load.chaos, self._happened)
+        self._slack = TROUBLE_SECONDS if load.in_trouble else 0.0
         self._round_at = time.monotonic()
         self._live_at = 0.0
-        self._rtts: list[float] = []
+        self._rtts: deque[float] = deque(maxlen=MOST_RTTS)
 
     def run(self, interrupted: Interrupted) -> tuple[Report, bool] | None:
         """Join, play, drain and leave.
@@ -96,8 +143,9 @@ class Crowd:
     def _run(self, interrupted: Interrupted) -> Report | None:
         bots = self.bots
         waiting = deque(bots)
-        end = time.monotonic() + JOIN_SECONDS
-        while time.monotonic() < end and not all(bot.over or bot.on_udp for bot in bots):
+        limit = JOIN_SECONDS + self._slack
+        end = time.monotonic() + limit
+        while time.monotonic() < end and not all(bot.over or bot.was_on_udp for bot in bots):
             for _ in range(min(JOINS_A_ROUND, len(waiting))):
                 waiting.popleft().start()
             if self._round("joining", False, interrupted):
@@ -105,15 +153,18 @@ class Crowd:
         for bot in bots:
             if not (bot.joined or bot.over):
                 bot.over = True
-                self._problems.add(f"{bot.name} did not join within {JOIN_SECONDS:g} s")
+                self._problems.add(f"{bot.name} did not join within {limit:g} s")
 
         seconds = self.load.seconds if any(bot.joined for bot in bots) else 0.0
         first = self._sums()
+        self._trace.begin(first.time)
         end = first.time + seconds
         speak = max(seconds - QUIET_SECONDS, seconds / 2)
         for index, bot in enumerate(bots):
-            bot.speaks_at = first.time + min(CHAT_SECONDS, speak) * index / len(bots)
-        while time.monotonic() < end and any(bot.joined and not bot.over for bot in bots):
+            bot.speaks_at = first.time + min(self.load.chat_seconds, speak) * index / len(bots)
+            bot.sends_at = first.time + NUMBERED_SECONDS * index / len(bots)
+        while time.monotonic() < end and any(bot.was_in and not bot.over for bot in bots):
+            self._mischief.go_on(time.monotonic() - first.time)
             if time.monotonic() >= first.time + speak:
                 self._hush()
             if self._round("playing", True, interrupted):
@@ -122,12 +173,21 @@ class Crowd:
         last = self._sums()
         report = self._played(first, last)
 
-        end = last.time + DRAIN_SECONDS
+        end = last.time + DRAIN_SECONDS + self._slack
         while time.monotonic() < end and not self._drained():
             if self._round("ending", False, interrupted):
                 return None
         self._finish(report)
         return report
+
+    def _happened(self, event: Chaos, seconds: float) -> None:
+        """Something of the script happens now."""
+        self._trace.note(None, event.what, asked=event.at)
+        self._live.end()
+        self._say(f"chaos: {event}")
+        if event.what == "kill":
+            for bot in self.bots:
+                bot.kills += 1
 
     def _round(self, phase: str, playing: bool, interrupted: Interrupted) -> bool:
         """One round and the sleep after it; True if it is time to end."""
@@ -142,10 +202,10 @@ class Crowd:
         return interrupted()
 
     def _look(self, phase: str, playing: bool) -> None:
-        rtts = [bot.client.quality().rtt_seconds for bot in self.bots if bot.on_udp]
+        rtts = [bot.quality().rtt_seconds for bot in self.bots if bot.on_udp]
         if playing:
             self._rtts += [rtt for rtt in rtts if rtt > 0]
-        heard = sum(len(bot.heard) for bot in self.bots)
+        heard = sum(bot.heard for bot in self.bots)
         self._live.show(
             f"{phase}: {sum(bot.joined and not bot.over for bot in self.bots)} of "
             f"{len(self.bots)} in, {len(rtts)} over UDP, "
@@ -155,16 +215,29 @@ class Crowd:
 
     def _hush(self) -> None:
         for bot in self.bots:
-            bot.speaks_at = SILENT
+            bot.speaks_at = bot.sends_at = SILENT
 
     def _drained(self) -> bool:
         """True when nothing is on its way any more from or to a bot that is still there."""
-        said = sum(bot.lines_sent for bot in self.bots)
+        said = sum(bot.lines_sent for bot in self.bots) if self._chat_is_exact else 0
         return all(
-            len(bot.heard) >= said and not bot.client.stats().get("inputs_in_flight")
+            bot.joined
+            and bot.heard >= said
+            and not bot.ledger.pending
+            and not bot.client.stats().get("inputs_in_flight")
             for bot in self.bots
-            if bot.joined and not bot.over
+            if bot.was_in and not bot.over
         )
+
+    @property
+    def _chat_is_exact(self) -> bool:
+        """Whether it is known who must hear a line: another game need not relay any, and what was
+        said to a server that was then killed, nobody knows who heard."""
+        return self._at_the_demo and not any(bot.sessions_lost for bot in self.bots)
+
+    @property
+    def _at_the_demo(self) -> bool:
+        return any(bot.at_the_demo for bot in self.bots)
 
     def _sums(self) -> Sums:
         stats = [bot.client.stats() for bot in self.bots]
@@ -174,22 +247,23 @@ class Crowd:
 
         return Sums(
             time.monotonic(),
-            total("inputs_sent"),
+            sum(bot.inputs_sent for bot in self.bots),
             total("inputs_in_flight"),
             total("states_received"),
             total("bytes_in") + total("tcp_bytes_in"),
             total("bytes_out") + total("tcp_bytes_out"),
+            sum(bot.tunnel_seconds for bot in self.bots),
         )
 
     def _played(self, first: Sums, last: Sums) -> Report:
         """What is to be said of the time of play."""
-        joined = [bot for bot in self.bots if bot.joined]
+        joined = [bot for bot in self.bots if bot.was_in]
         seconds = last.time - first.time
         report = blank()
         report["seconds"] = round(seconds, 2)
         report["bots"] = len(self.bots)
         report["joined"] = len(joined)
-        report["udp_bound"] = sum(bot.on_udp for bot in joined)
+        report["udp_bound"] = sum(bot.was_on_udp for bot in joined)
         report["secure"] = bool(joined) and all(bot.client.secure for bot in joined)
         if not joined:
             return report
@@ -200,32 +274,62 @@ class Crowd:
         for key, share in (("rtt_p50_ms", 0.5), ("rtt_p99_ms", 0.99)):
             rtt = percentile(self._rtts, share)
             report[key] = rounded(None if rtt is None else rtt * 1e3, 3)
-        qualities = [bot.client.quality() for bot in joined]
+        qualities = [bot.quality() for bot in joined]
         losses = [(quality.loss_in + quality.loss_out) / 2 for quality in qualities]
         report["loss"] = rounded(sum(losses) / len(losses), 5)
         up, down = last.bytes_out - first.bytes_out, last.bytes_in - first.bytes_in
         report["bytes_up_per_client_second"] = rounded(up / seconds / len(joined), 1)
         report["bytes_down_per_client_second"] = rounded(down / seconds / len(joined), 1)
+        report["tunnel_seconds"] = rounded(last.tunnel_seconds - first.tunnel_seconds, 3)
         return report
 
     def _finish(self, report: Report) -> None:
         """Add what only the end of the run can tell."""
         sums = self._sums()
         sent = sum(bot.lines_sent for bot in self.bots)
+        heard = sum(bot.heard for bot in self.bots)
+        expected = sent * report["joined"]
         report["chat_sent"] = sent
-        report["chat_expected"] = sent * report["joined"]
-        report["chat_received"] = sum(len(bot.heard) for bot in self.bots)
+        report["chat_received"] = heard
+        if self._chat_is_exact:
+            report["chat_expected"] = expected
+            if heard < expected and not any(bot.over for bot in self.bots):
+                self._problems.add(f"{expected - heard} lines of chat never arrived")
         report["inputs_sent"] = sums.inputs_sent
         report["inputs_in_flight"] = sums.inputs_in_flight
         report["states_received"] = sums.states_received
+        for bot in self.bots:
+            if bot.was_in and not bot.joined and not bot.over:
+                bot.over = True
+                self._problems.add(f"{bot.name} did not get back in")
+        self._count_sessions(report)
         stats = [bot.client.stats() for bot in self.bots]
         report["drops"] = added(*(causes(counters) for counters in stats))
         report["played"] = sum(
-            bot.joined
-            and not bot.over
-            and counters.get("inputs_sent", 0) > counters.get("inputs_in_flight", 0)
+            bot.joined and not bot.over and bot.inputs_sent > counters.get("inputs_in_flight", 0)
             for bot, counters in zip(self.bots, stats, strict=True)
         )
+
+    def _count_sessions(self, report: Report) -> None:
+        """What became of sessions, and of every numbered message."""
+        for name in ("suspended", "resumed", "sessions_lost", "moves"):
+            report[name] = sum(getattr(bot, name) for bot in self.bots)
+        for bot in self.bots:
+            books = bot.ledger
+            books.close()
+            self._trace.note(
+                bot.name,
+                "end",
+                **{name: getattr(books, name) for name in LEDGER},
+                suspended=bot.suspended,
+                resumed=bot.resumed,
+                sessions_lost=bot.sessions_lost,
+                moves=bot.moves,
+                tunnel_seconds=round(bot.tunnel_seconds, 3),
+            )
+        if self._at_the_demo:
+            for name in LEDGER:
+                report[f"reliable_{name}"] = sum(getattr(bot.ledger, name) for bot in self.bots)
 
     def _leave(self, timeout: float) -> None:
         """Stop all clients, several at a time, because each waits for its last bytes to go."""
@@ -249,15 +353,28 @@ class Crowd:
             leaver.join(max(0.0, end - time.monotonic()))
 
 
+def check_chaos(chaos: tuple[Chaos, ...], seconds: float) -> None:
+    """Refuse a script that goes on after the end of play.
+
+    :raises ConfigError: naming what would not happen.
+    """
+    late = [event for event in chaos if event.at >= seconds]
+    if late:
+        raise ConfigError("chaos", f"{late[0]} is not within the {seconds:g} s of play")
+
+
 def run_bots(
     load: Load, interrupted: Interrupted, err: TextIO, *, quiet: bool = False
 ) -> tuple[Report, bool] | None:
     """Run a crowd of bots against a server.
 
-    :param err: where the live line goes, unless *quiet*.
+    :param err: where the live line goes, unless *quiet*, and what happens to the network.
     :returns: as :meth:`Crowd.run`.
-    :raises ConfigError: for an address that is none.
+    :raises ConfigError: for an address that is none, a script that is too long, or a file that
+        cannot be written.
     """
+    check_chaos(load.chaos, load.seconds)
+    raise_open_files(64 + FILES_PER_BOT * load.count)
     problems = Problems()
     hook = threading.excepthook
 
@@ -265,10 +382,24 @@ def run_bots(
         problems.add(f"a thread failed: {args.exc_type.__name__}: {args.exc_value}")
         hook(args)
 
+    def say(line: str) -> None:
+        print(line, file=err, flush=True)
+
+    trace = Trace(load.trace)
+    proxy = None
     globalLogPublisher.addObserver(problems)
     threading.excepthook = note
     try:
-        return Crowd(load, problems, LiveLine(err, quiet)).run(interrupted)
+        if load.in_trouble:
+            proxy = Proxy(load.address, profile=load.profile or "perfect", seed=load.sim_seed)
+            proxy.start()
+        if load.profile is not None:
+            say(banner(load.profile, load.sim_seed))
+        crowd = Crowd(load, problems, LiveLine(err, quiet), proxy, trace, say)
+        return crowd.run(interrupted)
     finally:
+        if proxy is not None:
+            proxy.stop()
+        trace.close()
         threading.excepthook = hook
         globalLogPublisher.removeObserver(problems)

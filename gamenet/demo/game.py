@@ -11,6 +11,9 @@ checked against the map, so a client sees at once if a server ever let a hero in
     hero    u32 id | u16 x | u16 y | u8 pose (bits 0-1 facing, bit 2 walking, the others zero)
 
 Numbers are in network byte order, positions in units of 1/256 tile.
+
+Numbered reliable messages (:mod:`gamenet.demo.ledger`) go back to their sender as they came, so
+that bots can tell what became of each.
 """
 
 from __future__ import annotations
@@ -20,6 +23,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import gamenet
 from gamenet.demo.field import MAX_IN_VIEW, Field, Hero, fits
+from gamenet.demo.ledger import MAGIC as NUMBERED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -71,6 +75,9 @@ def main(server: gamenet.GameServer) -> None:
                     field.steer(player.id, buttons)
                 case gamenet.Chat(player, text):
                     server.say(text, author=player)
+                case gamenet.Received(player, payload):
+                    if isinstance(payload, bytes) and payload.startswith(NUMBERED):
+                        server.send(player, payload)
         field.step()
         packed = {hero_id: pack_hero(hero) for hero_id, hero in field.heroes.items()}
         for player in server.players:

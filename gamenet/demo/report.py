@@ -40,6 +40,18 @@ KEYS: Final = (
     "inputs_missing",
     "inputs_in_flight",
     "states_received",
+    "suspended",
+    "resumed",
+    "sessions_lost",
+    "reliable_sent",
+    "reliable_received",
+    "reliable_unacknowledged",
+    "reliable_unanswered",
+    "reliable_lost",
+    "reliable_duplicated",
+    "reliable_reordered",
+    "tunnel_seconds",
+    "moves",
     "bytes_up_per_client_second",
     "bytes_down_per_client_second",
     "cpu_us_per_client_tick",
@@ -48,7 +60,14 @@ KEYS: Final = (
     "error_lines",
 )
 """Every key of a report, in its order. A value is None where it cannot be known: ``gamenet bots``
-does not see into the server. Rates are of all bots together unless the key says otherwise."""
+does not see into the server, and when a server is killed its own counts die with it. Rates are of
+all bots together unless the key says otherwise.
+
+``suspended``, ``resumed`` and ``moves`` count the events of these names that bots took, ``moves``
+those of ``PathChanged`` with that reason. ``sessions_lost`` counts sessions that ended without
+being meant to. ``tunnel_seconds`` is how long bots were in without a UDP path during play, added
+up. The ``reliable`` counts are of numbered messages; :mod:`gamenet.demo.ledger` says what each
+means, and why sent is always received + unacknowledged + unanswered + lost."""
 
 MAX_ERROR_LINES: Final = 20
 """Lines of text that a report holds about what went wrong; ``errors`` counts all of it."""
@@ -155,6 +174,19 @@ def table(report: Report) -> str:
             f"{show('chat_expected')} received",
         ),
         (
+            "reliable",
+            f"{show('reliable_sent')} sent = {show('reliable_received')} received + "
+            f"{show('reliable_unacknowledged')} given back + "
+            f"{show('reliable_unanswered')} unanswered + {show('reliable_lost')} lost; "
+            f"{show('reliable_duplicated')} doubled, {show('reliable_reordered')} out of order",
+        ),
+        (
+            "sessions",
+            f"{show('suspended')} suspended, {show('resumed')} resumed, "
+            f"{show('sessions_lost')} lost; {show('moves')} moves, "
+            f"{show('tunnel_seconds', 1)} s without UDP",
+        ),
+        (
             "network",
             f"round trip {show('rtt_p50_ms', 2)} ms, 99 % {show('rtt_p99_ms', 2)} ms; "
             f"loss {show('loss', 4)}",
@@ -167,6 +199,8 @@ def table(report: Report) -> str:
         ("drops", ", ".join(f"{n} {cause}" for cause, n in (report["drops"] or {}).items()) or "0"),
         ("errors", show("errors")),
     ]
+    if report["reliable_sent"] is None:
+        rows = [row for row in rows if row[0] != "reliable"]
     if report["ticks_per_second"] is None:
         rows = [row for row in rows if row[0] != "server"]
     if not report["joined"]:

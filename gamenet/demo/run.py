@@ -6,19 +6,33 @@ The server is the daemon, ``twistd gamenet``, with its status page and a certifi
 away afterwards; the players are ``gamenet bots``, who have it pinned. This process starts both,
 asks the server how it does while they play, and joins what the two sides counted, each for itself,
 into one report.
+
+The bots have the bad network and the script of what happens to it. When they say that the server
+is to be killed, this process kills it and starts another one in its place at once.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import re
 import tempfile
 import time
+from collections import deque
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
+from gamenet.addresses import parse_address
 from gamenet.certificates import CERT_FILE, KEY_FILE, make_certificate, write_certificate
-from gamenet.demo.bots import DRAIN_SECONDS, JOIN_SECONDS, LEAVE_SECONDS
+from gamenet.chaos import Chaos
+from gamenet.demo.bots import (
+    DRAIN_SECONDS,
+    JOIN_SECONDS,
+    LEAVE_SECONDS,
+    TROUBLE_SECONDS,
+    check_chaos,
+)
 from gamenet.demo.child import Child, taken
 from gamenet.demo.report import LiveLine, Problems, Report, added, blank, causes, rounded
 from gamenet.demo.status import Sample, ask
@@ -41,10 +55,13 @@ STOP_SECONDS: Final = 5.0
 """How long the server may take to stop."""
 INTERRUPTED_SECONDS: Final = 1.2
 """How long the children have to end after Ctrl-C."""
+LAST_LINES: Final = 20
+"""Lines of the bots that are kept, should they end without a report."""
 _POLL_SECONDS: Final = 0.02
 
 _TWISTD: Final = "from twisted.scripts.twistd import run; run()"
 _READY: Final = re.compile(r"ready: address=(\S+) status=(\S+)")
+_KILL: Final = re.compile(r"chaos: kill@")
 _ERROR_IN_LOG: Final = re.compile(r"#(?:error|critical)\]|^Traceback \(most recent call last\)")
 
 
@@ -52,13 +69,44 @@ class DemoFailed(GamenetError):
     """The demo could not be played; the text says why."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What to play."""
+
+    seconds: float
+    bots: int
+    simulation: tuple[str, ...] = ()
+    """Flags of ``gamenet bots`` that ask for a bad network."""
+    chaos: str = ""
+    """A script, as it was typed."""
+    script: tuple[Chaos, ...] = ()
+    """The same, read."""
+    trace: str = ""
+    """File for what each bot saw."""
+
+    @property
+    def slack(self) -> float:
+        """How much longer than usual everything may take."""
+        return TROUBLE_SECONDS if self.simulation or self.script else 0.0
+
+
 class Demo:
     """One run: a server, its bots, and what both report."""
 
-    def __init__(self, seconds: float, bots: int, interrupted: Interrupted, live: LiveLine) -> None:
-        self.seconds = seconds
-        self.bots = bots
+    def __init__(self, plan: Plan, interrupted: Interrupted, live: LiveLine) -> None:
+        self.plan = plan
+        self.seconds = plan.seconds
+        self.bots = plan.bots
         self.problems = Problems()
+        self._folder = Path()
+        self._server: Child
+        self._status = ""
+        """Where the server says how it does; "" while it starts again."""
+        self._kills = 0
+        self._ready_by = 0.0
+        self._bots_said: deque[str] = deque(maxlen=LAST_LINES)
+        self._before: list[Sample] = []
+        """Of a server that was killed."""
         self._interrupted = interrupted
         self._live = live
         self._children: list[Child] = []
@@ -85,35 +133,50 @@ class Demo:
             self._end_children(INTERRUPTED_SECONDS)
 
     def _run(self, folder: Path) -> tuple[Report, bool] | None:
+        self._folder = folder
         write_certificate(folder, make_certificate(["localhost", "127.0.0.1"], days=1))
-        server = self._start(
-            "-c", _TWISTD, "-n", "--pidfile=", "gamenet",
-            "--cert", str(folder / CERT_FILE), "--key", str(folder / KEY_FILE),
-            "--game", "gamenet.demo.game:main",
-            "--listen", "tcp:0:interface=127.0.0.1",
-            "--max-players", str(max(256, self.bots)),
-            "--status", "tcp:0:interface=127.0.0.1",
-        )  # fmt: skip
-        ready = self._wait_until_ready(server)
+        self._server = self._start_server("tcp:0:interface=127.0.0.1")
+        ready = self._wait_until_ready(self._server)
         if ready is None:
             return None
-        address, status = ready
+        address, self._status = ready
         bots = self._start(
             "-m", "gamenet", "bots", address, "--json", "--quiet",
             "--count", str(self.bots), "--seconds", f"{self.seconds:g}",
+            *self._trouble(),
         )  # fmt: skip
-        if not self._watch(server, bots, status):
+        if not self._watch(bots, parse_address(address).port):
             return None
         report, well = self._bots_report(bots)
         self._settle()
-        last = ask(status)
+        last = ask(self._status)
         if last is None:
             self.problems.add("the server did not say how it ended")
-        ended = self._stop(server)
+        ended = self._stop(self._server)
         if self._interrupted():
             return None
         self._merge(report, last)
         return report, well and ended and not self.problems.count
+
+    def _trouble(self) -> list[str]:
+        """The flags of the bots that are about the network."""
+        plan = self.plan
+        flags = list(plan.simulation)
+        if plan.chaos:
+            flags += ["--chaos", plan.chaos, "--kill-elsewhere"]
+        if plan.trace:
+            flags += ["--trace", os.path.abspath(plan.trace)]
+        return flags
+
+    def _start_server(self, listen: str) -> Child:
+        return self._start(
+            "-c", _TWISTD, "-n", "--pidfile=", "gamenet",
+            "--cert", str(self._folder / CERT_FILE), "--key", str(self._folder / KEY_FILE),
+            "--game", "gamenet.demo.game:main",
+            "--listen", listen,
+            "--max-players", str(max(256, self.bots)),
+            "--status", "tcp:0:interface=127.0.0.1",
+        )  # fmt: skip
 
     def _start(self, *arguments: str) -> Child:
         try:
@@ -128,10 +191,11 @@ class Demo:
         said: list[str] = []
         while time.monotonic() < end:
             over = server.wait(0) is not None
-            for line in self._server_lines(server):
-                said.append(line)
-                if found := _READY.search(line):
-                    return found[1], found[2]
+            lines = self._server_lines(server)
+            said += lines
+            ready = _ready_in(lines)
+            if ready is not None:
+                return ready
             if over:
                 last = next((line for line in reversed(said) if line.strip()), "it said nothing")
                 raise DemoFailed(f"the server did not start: {last}")
@@ -146,10 +210,13 @@ class Demo:
         self._logged_errors += [line for line in lines if _ERROR_IN_LOG.search(line)]
         return lines
 
-    def _watch(self, server: Child, bots: Child, status: str) -> bool:
-        """Look on until either child has ended; False if the person at the terminal ends it."""
+    def _watch(self, bots: Child, port: int) -> bool:
+        """Look on until either child has ended; False if the person at the terminal ends it.
+
+        :param port: where a server that is killed has to be again.
+        """
         end = time.monotonic() + self.seconds + SPARE_SECONDS
-        end += JOIN_SECONDS + DRAIN_SECONDS + LEAVE_SECONDS
+        end += JOIN_SECONDS + DRAIN_SECONDS + LEAVE_SECONDS + 2 * self.plan.slack
         sample_at = time.monotonic()
         while bots.status is None:
             now = time.monotonic()
@@ -158,14 +225,42 @@ class Demo:
             if now >= end:
                 self.problems.add("the bots did not end in time")
                 return True
-            if server.status is not None:
+            for line in taken(bots.err):
+                self._bots_said.append(line)
+                if line.startswith("chaos: "):
+                    self._live.show(line)
+                if _KILL.search(line):
+                    self._kill(port)
+            if self._server.status is not None:
                 return True
             if now >= sample_at:
-                sample_at = now + SAMPLE_SECONDS
-                self._look(ask(status))
-                self._server_lines(server)
+                sample_at = now + (SAMPLE_SECONDS if self._status else _POLL_SECONDS)
+                lines = self._server_lines(self._server)
+                if self._status:
+                    self._look(ask(self._status))
+                else:
+                    self._look_whether_ready(lines, now)
             time.sleep(_POLL_SECONDS)
         return True
+
+    def _kill(self, port: int) -> None:
+        """Give the server no time for anything, and start another one in its place."""
+        self._server_lines(self._server)
+        self._server.kill()
+        self._kills += 1
+        self._before = max(self._before, self._samples, key=len)
+        self._samples = []
+        self._status = ""
+        self._ready_by = time.monotonic() + READY_SECONDS
+        self._server = self._start_server(f"tcp:{port}:interface=127.0.0.1")
+        self._live.show("the server was killed, and starts again")
+
+    def _look_whether_ready(self, lines: list[str], now: float) -> None:
+        ready = _ready_in(lines)
+        if ready is not None:
+            self._status = ready[1]
+        elif now >= self._ready_by:
+            raise DemoFailed("the server that was killed did not start again")
 
     def _look(self, status: dict[str, Any] | None) -> None:
         if status is None:
@@ -194,7 +289,7 @@ class Demo:
             report: Report = {**blank(), **json.loads(lines[-1])}
         except (IndexError, ValueError):
             report = {**blank(), "bots": self.bots, "errors": 0, "error_lines": []}
-            words = [line for line in taken(bots.err) if line.strip()]
+            words = [line for line in [*self._bots_said, *taken(bots.err)] if line.strip()]
             self.problems.add(f"the bots have no report: {words[-1] if words else 'no output'}")
         if status and not report["errors"]:
             self.problems.add(f"the bots ended with exit status {status}")
@@ -226,8 +321,9 @@ class Demo:
 
     def _merge(self, report: Report, last: dict[str, Any] | None) -> None:
         """Add the server's side to what the bots reported."""
-        if len(self._samples) > 1:
-            first, end = self._samples[0], self._samples[-1]
+        samples = max(self._before, self._samples, key=len)
+        if len(samples) > 1:
+            first, end = samples[0], samples[-1]
             ticks = end.tick - first.tick
             report["players"] = end.players
             report["ticks_per_second"] = rounded(end.ticks_per_second, 2)
@@ -237,8 +333,9 @@ class Demo:
                 report["cpu_us_per_client_tick"] = rounded(cpu / ticks / end.players * 1e6, 2)
         logged = len(self._logged_errors)
         if last is not None:
-            report["inputs_applied"] = int(last["inputs"]["taken"])
-            report["inputs_missing"] = int(last["inputs"]["missing"])
+            if not self._kills:
+                report["inputs_applied"] = int(last["inputs"]["taken"])
+                report["inputs_missing"] = int(last["inputs"]["missing"])
             report["drops"] = added(report["drops"] or {}, causes(last["drops"]))
             logged = max(logged, last["errors"])
         if logged:
@@ -261,15 +358,19 @@ class Demo:
             child.kill()
 
 
-def run_demo(
-    seconds: float, bots: int, interrupted: Interrupted, err: TextIO
-) -> tuple[Report, bool] | None:
+def _ready_in(lines: list[str]) -> tuple[str, str] | None:
+    """The server's address, and that of its status page, once it has said them."""
+    found = next(filter(None, map(_READY.search, lines)), None)
+    return None if found is None else (found[1], found[2])
+
+
+def run_demo(plan: Plan, interrupted: Interrupted, err: TextIO) -> tuple[Report, bool] | None:
     """Play the demo: a server and its bots, each a process of its own.
 
-    :param seconds: how long the bots play.
-    :param bots: how many.
     :param err: where the live line goes.
     :returns: as :meth:`Demo.run`.
     :raises DemoFailed: if the server or the bots could not be started.
+    :raises ConfigError: for a script that is longer than the play.
     """
-    return Demo(seconds, bots, interrupted, LiveLine(err)).run()
+    check_chaos(plan.script, plan.seconds)
+    return Demo(plan, interrupted, LiveLine(err)).run()

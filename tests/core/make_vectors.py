@@ -40,8 +40,12 @@ EXPORTER: Final = bytes(range(0x60, 0x80))
 SESSION_ID: Final = bytes(range(0x10, 0x20))
 CID: Final = 0xC0FFEE11
 CHALLENGE: Final = bytes(range(0xA0, 0xA8))
-EPOCHS: Final = 6
-SALTS: Final = [bytes([0xB0 + epoch]) * 16 + bytes(range(16)) for epoch in range(1, EPOCHS)]
+SECOND_SECRET: Final = bytes(range(0x80, 0xA0))
+SECOND_EXPORTER: Final = bytes(range(0xC0, 0xE0))
+SECOND_CID: Final = 0xC0FFEE12
+EPOCHS: Final = {"plain": 6, "tls": 6, "resumed": 1}
+"""Of each session."""
+SALTS: Final = [bytes([0xB0 + epoch]) * 16 + bytes(range(16)) for epoch in range(1, 6)]
 """Of the REKEY to epoch 1, 2 and so on."""
 
 
@@ -67,6 +71,11 @@ HELLO: Final = frames.Hello(
     user="ada",
     auth=b"",
 )
+TOKEN: Final = bytes(range(0x40, 0x60))
+RESUMING: Final = HELLO._replace(
+    flags=frames.HELLO_WANTS_UDP | frames.HELLO_RESUME,
+    resume=frames.Resume(SESSION_ID, TOKEN, 300),
+)
 ACCEPT: Final = frames.Accept(
     version=1,
     suite=frames.SUITE_AES_256_GCM,
@@ -74,8 +83,8 @@ ACCEPT: Final = frames.Accept(
     session_id=SESSION_ID,
     cid=CID,
     udp_secret=SECRET,
-    resume_token=bytes(range(0x40, 0x60)),
-    resume_seconds=0,
+    resume_token=TOKEN,
+    resume_seconds=60,
     udp_port=0,
     received=0,
     max_frame=frames.MAX_FRAME_BYTES,
@@ -90,11 +99,19 @@ ACCEPT: Final = frames.Accept(
     name="ada",
 )
 
-SECURITIES: Final = {
-    "plain": (b"", frames.ACCEPT_INSECURE),
-    "tls": (EXPORTER, frames.ACCEPT_EXPORTER),
+RESUMED: Final = ACCEPT._replace(
+    flags=frames.ACCEPT_EXPORTER | frames.ACCEPT_RESUMED,
+    cid=SECOND_CID,
+    udp_secret=SECOND_SECRET,
+    resume_token=bytes(range(0xE0, 0x100)),
+    received=1_000_000,
+)
+SESSIONS: Final = {
+    "plain": (b"", ACCEPT),
+    "tls": (EXPORTER, ACCEPT._replace(flags=frames.ACCEPT_EXPORTER)),
+    "resumed": (SECOND_EXPORTER, RESUMED),
 }
-"""The exporter's keying material and the flags of ACCEPT."""
+"""The exporter's keying material, and ACCEPT."""
 
 
 def vectors() -> dict[str, Any]:
@@ -109,36 +126,36 @@ def vectors() -> dict[str, Any]:
     }
 
 
-def schedule_of(security: str, epoch: int) -> Schedule:
-    """Where the keys of one of the two sessions come from."""
-    exporter, flags = SECURITIES[security]
-    schedule = Schedule(ACCEPT._replace(flags=flags), exporter)
+def schedule_of(session: str, epoch: int) -> Schedule:
+    """Where the keys of one of the sessions come from."""
+    exporter, accept = SESSIONS[session]
+    schedule = Schedule(accept, exporter)
     for salt in SALTS[:epoch]:
         schedule.advance(salt)
     return schedule
 
 
-def keys_of(direction: str, security: str = "plain", epoch: int = 0) -> Keys:
+def keys_of(direction: str, session: str = "plain", epoch: int = 0) -> Keys:
     """The keys that the vectors use."""
-    to_server, to_client = schedule_of(security, epoch).directions()
+    to_server, to_client = schedule_of(session, epoch).directions()
     return to_server if direction == "c2s" else to_client
 
 
 def key_vectors() -> list[dict[str, Any]]:
-    """Two sessions, one without TLS and one with it, epoch after epoch."""
+    """Two sessions, one without TLS and one with it, epoch after epoch; and one resumed."""
     found = []
-    for security, (exporter, flags) in SECURITIES.items():
-        for epoch in range(EPOCHS):
-            up, down = schedule_of(security, epoch).directions()
+    for session, (exporter, accept) in SESSIONS.items():
+        for epoch in range(EPOCHS[session]):
+            up, down = schedule_of(session, epoch).directions()
             found.append(
                 {
-                    "session": security,
-                    "udp_secret": SECRET.hex(),
+                    "session": session,
+                    "udp_secret": accept.udp_secret.hex(),
                     "tls_exporter": exporter.hex(),
-                    "session_id": SESSION_ID.hex(),
-                    "cid": CID,
-                    "suite": frames.SUITE_AES_256_GCM,
-                    "accept_flags": flags,
+                    "session_id": accept.session_id.hex(),
+                    "cid": accept.cid,
+                    "suite": accept.suite,
+                    "accept_flags": accept.flags,
                     "epoch": epoch,
                     "rekey_salts": [salt.hex() for salt in SALTS[:epoch]],
                     "c2s": {"key": up.key.hex(), "iv": up.iv.hex()},
@@ -169,9 +186,17 @@ def frame_vectors() -> list[dict[str, Any]]:
     found = [
         hello(HELLO),
         hello(guest),
-        frame("ACCEPT", "s2c", frames.encode_accept(ACCEPT), **readable(ACCEPT._asdict())),
+        hello(RESUMING),
     ]
-    for reason, retry in ((RefusalReason.DUPLICATE, 0), (RefusalReason.BUSY, 1)):
+    for accept in (ACCEPT, RESUMED):
+        data = frames.encode_accept(accept)
+        found.append(frame("ACCEPT", "s2c", data, **readable(accept._asdict())))
+    for reason, retry in (
+        (RefusalReason.DUPLICATE, 0),
+        (RefusalReason.BUSY, 1),
+        (RefusalReason.DUPLICATE, 42),
+        (RefusalReason.NO_SESSION, 0),
+    ):
         data = frames.encode_refuse(reason, retry)
         found.append(frame("REFUSE", "s2c", data, code=int(reason), retry_after_seconds=retry))
     for is_message, channel, payload in ((False, 0, b"hello"), (True, 255, TYPED), (False, 1, b"")):
@@ -202,6 +227,15 @@ def frame_vectors() -> list[dict[str, Any]]:
         frame("REKEYED", "c2s", frames.encode_rekeyed(epoch), epoch=epoch)
         for epoch in (1, 2, 0x01020304)
     ]
+    acks = ACKS.pack(0xFFFF, 0)
+    inputs = (int(MessageType.INPUT), encode_inputs(12, 9, [5, 5, 6, 6], 4))
+    for direction, number, body in (
+        ("both", 0, acks),
+        ("c2s", 1, acks + pack_messages([inputs])[0]),
+        ("both", 0x1_0000_0005, raw(body_vectors()[-2]["hex"])),
+    ):
+        fields = {"low_number": number % (1 << 32), "body": body.hex()}
+        found.append(frame("TUNNEL", direction, frames.encode_tunnel(number, body), **fields))
     for ending, text in (
         (DisconnectReason.QUIT, ""),
         (DisconnectReason.KICKED, "be nice"),
@@ -299,10 +333,10 @@ def datagram_vectors() -> list[dict[str, Any]]:
     found = []
 
     def add(
-        security: str, epoch: int, direction: str, kind: DatagramKind, number: int, body: bytes
+        session: str, epoch: int, direction: str, kind: DatagramKind, number: int, body: bytes
     ) -> None:
-        keys = keys_of(direction, security, epoch)
-        sealer = Sealer(keys, CID)
+        keys = keys_of(direction, session, epoch)
+        sealer = Sealer(keys, SESSIONS[session][1].cid)
         sealer.number = number
         sealer.rekey(keys, epoch)
         # What is padded is shown without its zeros.
@@ -313,7 +347,7 @@ def datagram_vectors() -> list[dict[str, Any]]:
         found.append(
             {
                 "name": kind.name,
-                "session": security,
+                "session": session,
                 "epoch": epoch,
                 "direction": direction,
                 "number": number,
@@ -341,6 +375,9 @@ def datagram_vectors() -> list[dict[str, Any]]:
         add("tls", 1, direction, DatagramKind.DATA, 1_000, data)
     add("tls", 0, "c2s", DatagramKind.BIND, 0, PADDING)
     add("tls", 0, "s2c", DatagramKind.CHALLENGE, 0, CHALLENGE + PADDING[CHALLENGE_BYTES:])
+    # Numbers begin anew with a connection id.
+    for direction in ("c2s", "s2c"):
+        add("resumed", 0, direction, DatagramKind.DATA, 0, data)
     return found
 
 
@@ -359,11 +396,20 @@ def lines(data: bytes) -> str | list[str]:
     return [digits[start : start + LINE] for start in range(0, len(digits), LINE)]
 
 
+def raw(digits: str | list[str]) -> bytes:
+    """The bytes behind hex digits, in one piece or in lines."""
+    return bytes.fromhex(digits if isinstance(digits, str) else "".join(digits))
+
+
 def readable(fields: dict[str, Any]) -> dict[str, Any]:
-    """Fields as JSON can hold them: bytes as hex digits."""
-    return {
-        name: value.hex() if isinstance(value, bytes) else value for name, value in fields.items()
-    }
+    """Fields as JSON can hold them: bytes as hex digits; without what is not there."""
+    found: dict[str, Any] = {}
+    for name, value in fields.items():
+        if isinstance(value, frames.Resume):
+            found[name] = readable(value._asdict())
+        elif value is not None:
+            found[name] = value.hex() if isinstance(value, bytes) else value
+    return found
 
 
 def text() -> str:

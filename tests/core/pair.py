@@ -4,6 +4,8 @@ The network is seeded, so a run can be repeated. Datagrams are lost, doubled, de
 each other; frames arrive late but in order. Each side has what a host gives a session: a turn for
 its events, a beat of 50 ms, a flush at the end of whatever happened, and a game that takes events
 when it likes.
+
+The connection can be cut, and another one made, step by step as a client and a server do it.
 """
 
 from __future__ import annotations
@@ -47,6 +49,7 @@ if TYPE_CHECKING:
     from gamenet.core.session import Session
 
 BEAT_SECONDS = 0.05
+RESUME_SECONDS = 60.0
 CID = 0xC0FFEE11
 SERVER_ADDRESS: Address = ("192.0.2.1", 7_777)
 CLIENT_ADDRESS: Address = ("198.51.100.7", 40_000)
@@ -97,6 +100,12 @@ class Side:
         self.takes = True
         """Whether the game takes events as they come."""
         self.ended: DisconnectReason | None = None
+        self.connected = True
+        """Whether it has a connection, by its own judgement."""
+        self.writable = True
+        """Whether that takes what is written."""
+        self.confirmed = True
+        """Whether the peer has shown that it is on the connection, too."""
         self.session: Session
         self._pair = pair
 
@@ -127,9 +136,11 @@ class Side:
         for session in dirty:
             session.dirty = False
             if self.ended is None:
+                writes = self.connected and self.writable
+                session.tunnel.writable = writes
                 for data, address in session.datagrams_to_send(pair.now):
                     pair.carry_datagram(self, data, address)
-                if session.frames_due:
+                if session.frames_due and writes:
                     for frame in session.frames_to_send(pair.now):
                         pair.carry_frame(self, frame)
 
@@ -144,16 +155,49 @@ class Side:
         def tick() -> None:
             if self.ended is None and self.session.next_tick <= self._pair.now:
                 reason = self.session.tick(self._pair.now)
-                if reason is not None:
+                if reason is DisconnectReason.TIMEOUT and self._pair.comes_back:
+                    gone.append(reason)
+                elif reason is not None:
                     self.end(reason)
 
+        gone: list[DisconnectReason] = []
         self.run(tick)
+        if gone:
+            self._pair.cut()
 
     def frame_came(self, data: bytes) -> None:
         """A frame arrived."""
+
+        def receive() -> None:
+            self._confirm()
+            self.session.receive_frame(data, self._pair.now)
+
         if self.ended is None:
             self.session.frame_heard = self._pair.now
-            self.run(lambda: self.session.receive_frame(data, self._pair.now))
+            self.run(receive)
+
+    def _confirm(self) -> None:
+        """The peer is on the connection: only who read ACCEPT can say anything by it."""
+        if not self.confirmed:
+            self.confirmed = True
+            self.session.resumed(self._pair.now)
+            assert isinstance(self.session, ServerSession)
+            self.session.begin(self._pair.now)
+
+    def cut(self) -> None:
+        """This side sees that its connection is gone."""
+
+        def suspend() -> None:
+            if not self.session.is_suspended:
+                self.session.suspend(
+                    DisconnectReason.SESSION_LOST, self._pair.now, self._pair.resume_seconds
+                )
+            self.session.unplug()
+
+        if self.connected:
+            self.connected = False
+            self.confirmed = True
+            self.run(suspend)
 
     def datagram_came(self, data: bytes, address: Address) -> None:
         """A datagram arrived: what a UDP protocol does with it."""
@@ -168,12 +212,21 @@ class Side:
             first, cid, low = HEADER.unpack_from(data)
             if first & PREFIX_MASK != PREFIX:
                 counters.drop_datagram_not_ours += 1
-            elif cid != CID or self.ended is not None:
+            elif (
+                cid != self.session.cid
+                or self.ended is not None
+                or (not self.confirmed and first & 0x0F == DatagramKind.DATA)
+            ):
                 counters.drop_datagram_unknown_session += 1
             else:
-                self.run(
-                    lambda: self.session.receive_datagram(data, address, self._pair.now, first, low)
-                )
+                self.run(lambda: self._receive_datagram(data, address, first, low))
+
+    def _receive_datagram(self, data: bytes, address: Address, first: int, low: int) -> None:
+        session = self.session
+        authentic = session.datagrams_in
+        session.receive_datagram(data, address, self._pair.now, first, low)
+        if session.datagrams_in != authentic:
+            self._confirm()
 
     def unaccounted(self) -> int:
         """Datagrams that were neither delivered nor dropped for a cause; must be 0."""
@@ -190,6 +243,8 @@ class Pair:
 
     :param seed: of the network's dice and of every secret.
     :param conditions: of the datagrams, both ways; may be exchanged at any time.
+    :param comes_back: whoever hears nothing on the connection gives up the connection, and not the
+        session.
     """
 
     def __init__(
@@ -211,11 +266,15 @@ class Pair:
         max_input_hz: int = 65_535,
         room: int = 8_192,
         frame_delay: float = 0.02,
+        resume_seconds: float = RESUME_SECONDS,
+        comes_back: bool = False,
         start: float = 1_000.0,
     ) -> None:
         self.dice = random.Random(seed)
         self.conditions = conditions
         self.frame_delay = frame_delay
+        self.resume_seconds = resume_seconds
+        self.comes_back = comes_back
         self.now = start
         self.client_address = CLIENT_ADDRESS
         """Where the client's datagrams come from, as the server sees it."""
@@ -234,6 +293,8 @@ class Pair:
         self._queue: list[tuple[float, int, Callable[[], None]]] = []
         self._order = 0
         self._frame_arrival = {"server": start, "client": start}
+        self._connection = 0
+        self._cid = CID
         secret, session_id = self.dice.randbytes(32), self.dice.randbytes(16)
         terms = accept(udp_secret=secret, session_id=session_id, cid=CID)
         limits = Limits(
@@ -242,6 +303,7 @@ class Pair:
             unreliable_messages=unreliable_messages,
             ping_seconds=ping_seconds,
             dead_seconds=dead_seconds,
+            udp_idle_seconds=max(15.0, 2 * ping_seconds),
         )
         self.codec = codec or Codec()
         self.server = Side(self, "server", room)
@@ -285,16 +347,22 @@ class Pair:
         )
         self.server.session = self.server_session
         self.client.session = self.client_session
+        self.server_session.begin(start)
 
     # The network.
 
     def carry_frame(self, sender: Side, data: bytes) -> None:
-        """Deliver a frame later, in order."""
+        """Deliver a frame later, in order, unless the connection is lost before."""
         self.frames.append((sender, data))
-        receiver = self.other(sender)
+        receiver, connection = self.other(sender), self._connection
         arrival = max(self._frame_arrival[receiver.name], self.now + self.frame_delay)
         self._frame_arrival[receiver.name] = arrival
-        self._at(arrival, lambda: receiver.frame_came(data))
+
+        def arrive() -> None:
+            if connection == self._connection and receiver.connected:
+                receiver.frame_came(data)
+
+        self._at(arrival, arrive)
 
     def carry_datagram(self, sender: Side, data: bytes, address: Address) -> None:
         """Deliver a datagram never, once or twice, whenever it pleases."""
@@ -311,6 +379,55 @@ class Pair:
             if dice.random() >= conditions.loss:
                 delay = conditions.delay + dice.random() * conditions.spread
                 self._at(self.now + delay, lambda: receiver.datagram_came(data, source))
+
+    # The connection.
+
+    def cut(self, *seen_by: Side) -> None:
+        """The connection is lost, with all that was on its way; both sides see it, or only some."""
+        self._connection += 1
+        for side in seen_by or (self.server, self.client):
+            side.cut()
+
+    def resume(self) -> None:
+        """Another connection: the client shows its token, and the server says yes.
+
+        The client hears of it a frame's delay later, unless that connection is cut as well.
+        """
+        assert not self.client.connected, "a client that has a connection asks for no other"
+        session, received = self.server_session, self.client_session.incoming.received
+        self._connection += 1
+        self.server.cut()
+        self._cid += 1
+        terms = accept(
+            udp_secret=self.dice.randbytes(32), session_id=session.session_id, cid=self._cid
+        )._replace(received=session.incoming.received)
+        connection = self._connection
+        arrival = max(self._frame_arrival["client"], self.now + self.frame_delay)
+        self._frame_arrival["client"] = arrival
+
+        def arrive() -> None:
+            if connection == self._connection and self.client.ended is None:
+                self.client.connected = True
+                self.client.run(lambda: self._client_resumes(terms))
+
+        def reconnect() -> None:
+            keys = Keyring(Schedule(terms), terms.cid, is_server=True, now=self.now)
+            session.take_keys(terms.cid, keys)
+            session.move(str(self.client_address[0]))
+            session.reconnected(received, self.now)
+
+        self._at(arrival, arrive)
+        self.server.connected, self.server.confirmed = True, False
+        self.server.run(reconnect)
+
+    def _client_resumes(self, terms: frames.Accept) -> None:
+        """The client reads the server's yes."""
+        session = self.client_session
+        keys = Keyring(Schedule(terms), terms.cid, is_server=False, now=self.now)
+        session.take_keys(terms.cid, keys)
+        session.reach(SERVER_ADDRESS, 30.0, self.now)
+        session.reconnected(terms.received, self.now)
+        session.resumed(self.now)
 
     def other(self, side: Side) -> Side:
         """The side that *side* talks to."""

@@ -35,21 +35,32 @@ def short_text(most: int = 255) -> SearchStrategy[str]:
     return st.text(max_size=most // 4)
 
 
+resumes = st.builds(
+    frames.Resume,
+    session_id=st.binary(min_size=16, max_size=16),
+    token=st.binary(min_size=32, max_size=32),
+    received=u64,
+)
+
+
 @st.composite
 def hellos(draw: DrawFn) -> frames.Hello:
-    """Any HELLO of a fresh join."""
+    """Any HELLO, of a fresh join or of somebody who comes back."""
     low, high = sorted((draw(st.integers(1, 0xFFFF)), draw(st.integers(1, 0xFFFF))))
+    resume = draw(st.one_of(st.none(), resumes))
+    flags = draw(u8) & ~frames.HELLO_RESUME
     return frames.Hello(
         min_version=low,
         max_version=high,
         suites=draw(u8),
-        flags=draw(u8) & ~frames.HELLO_RESUME,
+        flags=flags | frames.HELLO_RESUME if resume is not None else flags,
         schema_hash=draw(st.binary(min_size=8, max_size=8)),
         input_bits=draw(u8),
         mechanism=draw(u8),
         game=draw(short_text()),
         user=draw(short_text()),
         auth=draw(st.binary(max_size=frames.MAX_AUTH_BYTES)),
+        resume=resume,
     )
 
 

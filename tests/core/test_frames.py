@@ -75,8 +75,8 @@ class FuzzTests(SynchronousTestCase):
         except Wire:
             return
         self.assertTrue(1 <= hello.min_version <= hello.max_version)
-        if not hello.flags & frames.HELLO_RESUME:
-            self.assertEqual(frames.encode_hello(hello), data)
+        self.assertEqual(hello.resume is not None, bool(hello.flags & frames.HELLO_RESUME))
+        self.assertEqual(frames.encode_hello(hello), data)
 
     @settings(max_examples=300)
     @given(hostile(encoded(frames.encode_accept, accepts())))
@@ -129,6 +129,12 @@ class FuzzTests(SynchronousTestCase):
             frames.decode_ping,
             lambda number: data[:1] + frames.encode_ping(Kind.PING, number)[1:],
             data,
+        )
+
+    @given(hostile(encoded(frames.encode_tunnel, u32, st.binary(min_size=6, max_size=60))))
+    def test_tunnel(self, data: bytes) -> None:
+        self.check(
+            frames.decode_tunnel, lambda value: data[:1] + frames.encode_tunnel(*value)[1:], data
         )
 
     @given(hostile(encoded(frames.encode_bye, st.sampled_from(DisconnectReason), st.text())))
@@ -240,10 +246,25 @@ class HelloTests(SynchronousTestCase):
     def test_a_resuming_hello_has_exactly_its_fields(self) -> None:
         data = frames.encode_hello(HELLO._replace(flags=frames.HELLO_RESUME))
         self.assertRaises(Wire, frames.decode_hello, data)
-        whole = data + bytes(16 + 32 + 8)
-        self.assertTrue(frames.decode_hello(whole).flags & frames.HELLO_RESUME)
-        for wrong in (whole[:-1], whole + b"\x00"):
+        whole = data + bytes(range(16)) + b"t" * 32 + (1 << 40).to_bytes(8, "big")
+        hello = frames.decode_hello(whole)
+        self.assertTrue(hello.flags & frames.HELLO_RESUME)
+        self.assertEqual(hello.resume, (bytes(range(16)), b"t" * 32, 1 << 40))
+        self.assertEqual(frames.encode_hello(HELLO._replace(flags=0, resume=hello.resume)), whole)
+        for wrong in (*(whole[:-cut] for cut in range(1, 57)), whole + b"\x00"):
             self.assertRaises(Wire, frames.decode_hello, wrong)
+        self.assertEqual(len(b"t" * 32), frames.TOKEN_BYTES)
+
+    def test_those_fields_do_not_belong_to_another_hello(self) -> None:
+        data = frames.encode_hello(HELLO) + bytes(16 + 32 + 8)
+        self.assertRaises(Wire, frames.decode_hello, data)
+        self.assertIs(frames.decode_hello(frames.encode_hello(HELLO)).resume, None)
+
+    def test_no_token_is_shown(self) -> None:
+        resume = frames.Resume(b"i" * 16, b"t" * 32, 5)
+        for shown in (repr(resume), str(resume), repr(HELLO._replace(resume=resume))):
+            self.assertNotIn("tttt", shown)
+            self.assertNotIn("iiii", shown)
 
 
 class AcceptTests(SynchronousTestCase):
@@ -317,6 +338,16 @@ class LimitTests(SynchronousTestCase):
         self.assertLessEqual(len(frame), frames.MAX_FRAME_BYTES)
         self.assertEqual(len(frames.decode_data(frame)[2]), frames.MAX_PAYLOAD_BYTES)
         self.assertRaises(Wire, frames.decode_data, frame + b"x")
+
+    def test_a_tunnel_holds_what_a_datagram_holds(self) -> None:
+        for size in (6, 7, 1_174, 1_175):
+            data = frames.encode_tunnel((7 << 32) + 0xFFFFFFFF, bytes(size))
+            self.assertEqual(data[:5], b"\x0b\xff\xff\xff\xff")
+            self.assertEqual(frames.decode_tunnel(data), (0xFFFFFFFF, bytes(size)))
+        for size in (0, 1, 5, 1_176, 60_000):
+            self.assertRaises(Wire, frames.decode_tunnel, frames.encode_tunnel(1, bytes(size)))
+        for size in range(5):
+            self.assertRaises(Wire, frames.decode_tunnel, frames.encode_tunnel(1, b"")[:size])
 
     def test_unknown_flags_are_refused(self) -> None:
         for flags in (2, 3, 0x80, 0xFF):

@@ -124,7 +124,7 @@ class MigrationTests(SynchronousTestCase):
             pair.client,
             "datagram_came",
             lambda data, address: (
-                None if data[0] & 0x0F == DatagramKind.BOUND else original(data, address)
+                original(data, address) if data[0] & 0x0F == DatagramKind.CHALLENGE else None
             ),
         )
         pair.advance(0.2)
@@ -218,10 +218,14 @@ class MigrationTests(SynchronousTestCase):
             pair.client_address = ("198.51.100.99", 42_000 + number)
             self.play(pair, 2.0)
         self.assertEqual(pair.server_session.path.address, ("198.51.100.99", 42_009))
-        self.assertEqual(self.told(pair.server), ["bound", *["moved"] * 10])
+        # What the server sends goes nowhere now, so it goes inside TCP.
+        self.assertEqual(self.told(pair.server), ["bound", *["moved"] * 10, "silent"])
         self.assertIs(pair.server.ended, None)
-        self.play(pair, began + 61.0 - pair.now)
-        self.assertMoved(pair, 11, ("198.51.100.99", 42_011))
+        # It tries every 30 s at last.
+        self.play(pair, began + 61.0 + 31.0 - pair.now)
+        self.assertEqual(pair.server_session.path.address, ("198.51.100.99", 42_011))
+        self.assertEqual(pair.server.counters.path_switches, 11)
+        self.assertFalse(pair.server_session.tunnelled or pair.client_session.tunnelled)
 
     def test_what_the_old_path_was_like_is_forgotten_by_both(self) -> None:
         pair = self.pair(4, Conditions(loss=0.4, delay=0.3))
@@ -276,7 +280,11 @@ class MigrationTests(SynchronousTestCase):
             pair.client_address = address
             self.play(pair, 2.0)
             pair.advance(8.0)
-        self.assertMoved(pair, 0, CLIENT_ADDRESS)
+        self.assertEqual(pair.server_session.path.address, CLIENT_ADDRESS)
+        self.assertEqual(pair.server.counters.path_switches, 0)
+        # What goes to the old address arrives nowhere, so both go on inside TCP.
+        self.assertEqual(self.told(pair.server)[:2], ["bound", "silent"])
+        self.assertTrue(pair.client_session.tunnelled)
         self.assertEqual(pair.server.counters.path_challenges, 0)
         self.assertTrue(all(address == CLIENT_ADDRESS for _, address in self.sent_to(pair, 0)))
         # What comes from there is authentic all the same.

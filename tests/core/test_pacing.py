@@ -92,7 +92,7 @@ class PacingTests(SynchronousTestCase):
         heard = [event.payload for event in pair.server.of(Unreliable)]
         self.assertEqual(heard, [b"%d" % number for number in range(300)])
         self.assertEqual(pair.client.counters.drop_send_unreliable, 0)
-        self.check_pace(pair)
+        self.check_pace(pair, 2)
 
     def test_what_waits_leaves_with_the_next_beat_after_its_turn_has_come(self) -> None:
         pair = Paced(5)

@@ -150,14 +150,43 @@ class AckTests(SynchronousTestCase):
     def test_acks_of_what_was_never_sent(self) -> None:
         quality = PathQuality()
         self.assertFalse(quality.acknowledged(0, 0, 0, 1.0))
-        self.assertFalse(quality.acknowledged(0xFFFF, 0, 0, 1.0))
+        self.assertFalse(quality.acknowledged(0xFFFE, 0, 0, 1.0))
         for number in range(3):
             quality.sent(number, 0.0)
-        for low in (3, 4, 0x8000, 0xFFFF):
+        for low in (3, 4, 0x8000, 0xFFFE):
             self.assertFalse(quality.acknowledged(low, 0xFFFFFFFF, 3, 1.0))
         self.assertEqual((quality.acked, quality.lost, outstanding(quality)), (0, 0, 3))
+        self.assertEqual(quality.acknowledged_up_to, -1)
         self.assertTrue(quality.acknowledged(2, 0b11, 3, 1.0))
         self.assertEqual((quality.acked, outstanding(quality)), (3, 0))
+
+    def test_who_has_received_nothing_yet_acknowledges_nothing(self) -> None:
+        quality, window = PathQuality(), ReplayWindow()
+        for number in range(3):
+            quality.sent(number, 0.0)
+        self.assertEqual(window.acks(), (0xFFFF, 0))
+        self.assertTrue(quality.acknowledged(*window.acks(), 3, 1.0))
+        self.assertEqual((quality.acked, quality.lost, outstanding(quality)), (0, 0, 3))
+        self.assertEqual(quality.acknowledged_up_to, -1)
+
+    def test_the_highest_number_acknowledged_never_goes_back(self) -> None:
+        quality = PathQuality()
+        for number in range(10):
+            quality.sent(number, 0.0)
+        for low, wanted in ((3, 3), (7, 7), (5, 7), (0xFFFF, 7), (9, 9)):
+            self.assertTrue(quality.acknowledged(low, 0, 10, 1.0))
+            self.assertEqual(quality.acknowledged_up_to, wanted)
+
+    def test_when_the_oldest_left_that_may_still_be_acknowledged(self) -> None:
+        quality = PathQuality()
+        self.assertIsNone(quality.oldest_sent)
+        for number in range(4):
+            quality.sent(number, 1.0 + number)
+        self.assertEqual(quality.oldest_sent, 1.0)
+        quality.acknowledged(1, 0, 4, 5.0)
+        self.assertEqual(quality.oldest_sent, 3.0)
+        quality.acknowledged(3, 0, 4, 5.0)
+        self.assertIsNone(quality.oldest_sent)
 
     def test_an_ack_means_the_newest_number_with_that_low_half(self) -> None:
         quality = PathQuality()

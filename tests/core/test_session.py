@@ -165,6 +165,7 @@ class LowLatencyTests(SynchronousTestCase):
 
     def test_the_oldest_unreliable_message_gives_way(self) -> None:
         pair = Pair(conditions=Conditions(loss=1.0), unreliable_messages=3)
+        pair.client.writable = False
         for number in range(5):
             pair.send_unreliable(pair.client, b"%d" % number)
         self.assertEqual(pair.client.counters.drop_send_unreliable, 2)

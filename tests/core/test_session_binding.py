@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from twisted.trial.unittest import SynchronousTestCase
 
 from gamenet.core.wire import CHALLENGE_BYTES, MAX_BODY_BYTES, PADDING, DatagramKind
@@ -37,14 +39,40 @@ class BindingTests(SynchronousTestCase):
             [kind.name for kind in pair.kinds_sent(pair.server)][:2], ["CHALLENGE", "BOUND"]
         )
 
-    def test_it_comes_about_through_a_bad_network_and_is_told_once(self) -> None:
+    def test_it_comes_about_through_a_bad_network(self) -> None:
+        for seed in range(20):
+            pair = Pair(seed, BAD)
+            for _ in range(120):
+                pair.send_input(1)
+                pair.send_state(b"state")
+                pair.advance(1 / 60)
+            pair.conditions = PERFECT
+            pair.advance(5.0)
+            self.assertTrue(pair.client_session.path.bound, seed)
+            for side in (pair.server, pair.client):
+                self.assertEqual([event.reason for event in side.of(PathChanged)], ["bound"])
+                self.assertEqual(side.unaccounted(), 0)
+
+    def test_where_nearly_nothing_is_sent_a_bad_network_looks_silent_now_and_then(self) -> None:
+        # Of two datagrams in five seconds a third is lost: what is owed an ack may wait for long.
         for seed in range(20):
             pair = Pair(seed, BAD)
             pair.advance(120.0)
-            self.assertTrue(pair.client_session.path.bound, seed)
             for side in (pair.server, pair.client):
-                self.assertEqual(len(side.of(PathChanged)), 1)
+                told = [(event.path, event.reason) for event in side.of(PathChanged)]
+                self.assertIn(told[0], [("udp", "bound"), ("tcp", "blocked")])
+                for before, after in pairwise(told):
+                    self.assertNotEqual(before[0], after[0], "each is news")
+                self.assertLessEqual(
+                    {reason for _, reason in told[1:]}, {"silent", "bound", "back"}, seed
+                )
                 self.assertEqual(side.unaccounted(), 0)
+                self.assertIs(side.ended, None)
+            pair.conditions = PERFECT
+            pair.advance(40.0)
+            for side in (pair.server, pair.client):
+                self.assertEqual(side.of(PathChanged)[-1].path, "udp", seed)
+                self.assertFalse(side.session.tunnelled)
 
     def test_a_client_tries_at_its_times_give_or_take_a_beat(self) -> None:
         pair = Pair(conditions=Conditions(loss=1.0))
@@ -65,7 +93,7 @@ class BindingTests(SynchronousTestCase):
         self.assertEqual(pair.server_session.path.address, ("203.0.113.9", 61_234))
         self.assertTrue(pair.client_session.path.bound)
 
-    def test_nothing_unreliable_is_sent_before(self) -> None:
+    def test_no_messages_are_sent_by_it_before(self) -> None:
         pair = Pair(conditions=Conditions(loss=1.0))
         for number in range(30):
             pair.send_input(number)
@@ -75,9 +103,17 @@ class BindingTests(SynchronousTestCase):
             pair.advance(0.1)
         self.assertEqual(set(pair.kinds_sent(pair.client)), {DatagramKind.BIND})
         self.assertEqual(pair.kinds_sent(pair.server), [])
+        # They go inside TCP.
+        pair.advance(0.1)
+        self.assertEqual(len(pair.server.of(Input)), 30)
+        self.assertEqual(len(pair.states), 30)
+        for side in (pair.server, pair.client):
+            self.assertEqual(len(side.of(Unreliable)), 30)
 
     def test_what_waited_goes_once_it_is_there(self) -> None:
         pair = Pair(conditions=Conditions(loss=1.0))
+        for side in (pair.server, pair.client):
+            side.writable = False
         for number in range(5):
             pair.send_input(number)
             pair.send_state(b"state %d" % number)

@@ -206,7 +206,9 @@ class HostilePeerTests(SynchronousTestCase):
         if side.ended is not None:
             self.assertEqual((side.ended, len(side.events)), (DisconnectReason.BAD_DATA, events))
         else:
-            self.assertIn(data[0], (Kind.DATA, Kind.SAY, Kind.ACK, Kind.PING, Kind.PONG))
+            self.assertIn(
+                data[0], (Kind.DATA, Kind.SAY, Kind.ACK, Kind.PING, Kind.PONG, Kind.TUNNEL)
+            )
 
     def test_messages_of_the_wrong_direction_are_dropped_and_counted(self) -> None:
         state = STATE.pack(1, 0, 0, 0, 0)
@@ -272,7 +274,7 @@ class HostilePeerTests(SynchronousTestCase):
         self.assertEqual([event.payload for event in pair.server.of(Unreliable)], [b"x"])
 
     def test_frames_of_another_phase_or_a_later_version_end_it(self) -> None:
-        allowed = {Kind.DATA, Kind.SAY, Kind.ACK, Kind.PING, Kind.PONG}
+        allowed = {Kind.DATA, Kind.SAY, Kind.ACK, Kind.PING, Kind.PONG, Kind.TUNNEL}
         for kind in [0, *(set(Kind) - allowed), 13, 255]:
             for name in ("server", "client"):
                 pair = Pair()

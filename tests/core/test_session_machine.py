@@ -21,12 +21,21 @@ from twisted.trial.unittest import SynchronousTestCase
 from gamenet.core.inputs import MAX_INPUTS
 from gamenet.core.keyring import OLD_KEYS_SECONDS
 from gamenet.core.quality import ACK_SPAN, MAX_OUTSTANDING, ROLL_SECONDS
+from gamenet.core.reliable_half import MAX_CONTROL_FRAMES
+from gamenet.core.tunnel import MAX_FLYING_BYTES
 from gamenet.core.window import WIDTH
 from gamenet.core.wire import HEADER, DatagramKind
-from gamenet.events import Chat, Input, PathChanged, Received, Unreliable
+from gamenet.events import (
+    Chat,
+    Input,
+    PathChanged,
+    Received,
+    Resumed,
+    Suspended,
+    Unreliable,
+)
 from tests.core.pair import (
     BEAT_SECONDS,
-    CID,
     CLIENT_ADDRESS,
     PERFECT,
     SERVER_ADDRESS,
@@ -68,13 +77,20 @@ class SessionMachine(RuleBasedStateMachine):
         self.count = 0
         self.addresses: list[Address] = [CLIENT_ADDRESS]
         """Everywhere that the client's datagrams have come from."""
-        self.sealed: dict[str, tuple[int, int]] = {"server": (-1, 0), "client": (-1, 0)}
-        """Number and key epoch, modulo 4, of the last datagram that each side sealed."""
+        self.sealed: dict[tuple[str, int], tuple[int, int]] = {}
+        """Number and key epoch, modulo 4, of the last datagram of each side and connection id."""
         self.looked_at = 0
 
     @initialize(seed=st.integers(0, 2**32), conditions=weather, bound=st.booleans())
     def begin(self, seed: int, conditions: Conditions, bound: bool) -> None:
-        self.pair = Pair(seed, conditions, window_messages=WINDOW, queue_messages=100_000)
+        self.pair = Pair(
+            seed,
+            conditions,
+            window_messages=WINDOW,
+            queue_messages=100_000,
+            resume_seconds=10_000.0,
+            comes_back=True,
+        )
         if bound:
             self.pair.bind()
 
@@ -173,6 +189,27 @@ class SessionMachine(RuleBasedStateMachine):
         self.pair.client_address = ("198.51.100.99" if elsewhere else CLIENT_ADDRESS[0], port)
         self.addresses.append(self.pair.client_address)
 
+    # The connection.
+
+    @rule(name=sides, writable=st.booleans())
+    def stop_reading_or_read_again(self, name: str, writable: bool) -> None:
+        """What this side writes piles up, so it writes no more; or that has left by now."""
+        side = self.side(name)
+        side.writable = writable
+        if writable:
+            side.run(side.session.mark_frames)
+
+    @rule(seen_by=st.sampled_from(("server", "client", "both")))
+    def cut(self, seen_by: str) -> None:
+        self.pair.cut(*(() if seen_by == "both" else (self.side(seen_by),)))
+
+    @precondition(lambda self: not self.pair.client.connected)
+    @rule(wait=st.sampled_from((0.0, 0.01, 0.3)))
+    def resume(self, wait: float) -> None:
+        # The client may hear of it, or the connection be cut before.
+        self.pair.resume()
+        self.pair.advance(wait)
+
     # The keys.
 
     @rule()
@@ -222,7 +259,8 @@ class SessionMachine(RuleBasedStateMachine):
         receiver = self.side(name)
         events, wire = len(receiver.events), len(self.pair.wire)
         self.pair.inject(receiver, noise)
-        self.pair.inject(receiver, HEADER.pack(first, CID, low % 2**32) + noise)
+        cid = receiver.session.cid
+        self.pair.inject(receiver, HEADER.pack(first, cid, low % 2**32) + noise)
         assert (len(receiver.events), len(self.pair.wire)) == (events, wire)
 
     # What must hold at every moment.
@@ -231,6 +269,14 @@ class SessionMachine(RuleBasedStateMachine):
     def every_datagram_has_one_fate(self) -> None:
         assert self.pair.server.unaccounted() == 0
         assert self.pair.client.unaccounted() == 0
+
+    @invariant()
+    def so_has_everything_that_comes_inside_tcp(self) -> None:
+        for side in (self.pair.server, self.pair.client):
+            counters = side.counters
+            dropped = counters.drop_tunnel_rate + counters.drop_tunnel_replayed
+            assert counters.tunnel_in == counters.tunnel_delivered + dropped
+            assert not counters.drop_tunnel_replayed
 
     @invariant()
     def nobody_gave_up(self) -> None:
@@ -245,6 +291,19 @@ class SessionMachine(RuleBasedStateMachine):
                 if (told := reliable(event)) is not None
             ]
             assert heard == self.said[name][: len(heard)]
+
+    @invariant()
+    def nothing_comes_by_a_connection_that_is_lost(self) -> None:
+        for side in (self.pair.server, self.pair.client):
+            away = False
+            for event in side.events:
+                if isinstance(event, Suspended | Resumed):
+                    assert isinstance(event, Resumed) is away
+                    away = isinstance(event, Suspended)
+                else:
+                    assert not (away and reliable(event) is not None)
+            assert side.session.is_suspended is away
+            assert away or side.connected
 
     @invariant()
     def the_window_is_kept(self) -> None:
@@ -285,12 +344,26 @@ class SessionMachine(RuleBasedStateMachine):
         self.shown_time = shown
 
     @invariant()
-    def the_path_is_bound_once_and_only_to_who_answered(self) -> None:
+    def news_of_the_path_are_news(self) -> None:
+        for side in (self.pair.server, self.pair.client):
+            path, was_bound, moves = "", False, 0
+            for event in side.of(PathChanged):
+                if event.reason == "moved":
+                    assert (event.path, path) == ("udp", "udp")
+                    moves += 1
+                    continue
+                assert event.path != path
+                path = event.path
+                if path == "udp":
+                    assert event.reason == ("back" if was_bound else "bound")
+                    was_bound = True
+                else:
+                    assert event.reason in ("blocked", "silent")
+            assert moves <= side.counters.path_switches
+
+    @invariant()
+    def messages_go_only_to_who_answered(self) -> None:
         pair = self.pair
-        for side in (pair.server, pair.client):
-            told = [(event.path, event.reason) for event in side.of(PathChanged)]
-            assert told[:1] == [("udp", "bound")][: len(told)]
-            assert told[1:] == [("udp", "moved")] * side.counters.path_switches
         assert pair.server_session.path.address in (None, *self.addresses)
         for data, address in pair.strays:
             # A stolen datagram that did not reach the server yet is the only thing a stranger can
@@ -304,17 +377,18 @@ class SessionMachine(RuleBasedStateMachine):
     def numbers_and_epochs_only_go_on(self) -> None:
         wire = self.pair.wire
         for sender, data, _ in wire[self.looked_at :]:
-            number, epoch = self.sealed[sender.name]
-            first, _, low = HEADER.unpack_from(data)
+            first, cid, low = HEADER.unpack_from(data)
+            number, epoch = self.sealed.get((sender.name, cid), (-1, 0))
             assert low > number, "a number was used again"
             assert ((first >> 4) - epoch) % 4 <= 1
-            self.sealed[sender.name] = low, first >> 4 & 3
+            self.sealed[sender.name, cid] = low, first >> 4 & 3
         self.looked_at = len(wire)
 
     @invariant()
     def keys_change_in_step_and_old_ones_die(self) -> None:
         server, client = self.pair.server_session.keys, self.pair.client_session.keys
-        assert server.epoch - 1 <= client.epoch <= server.epoch
+        if self.pair.server_session.cid == self.pair.client_session.cid:
+            assert server.epoch - 1 <= client.epoch <= server.epoch
         for keys in (server, client):
             if keys.other is None:
                 assert keys.other_until == 0.0
@@ -331,6 +405,9 @@ class SessionMachine(RuleBasedStateMachine):
             assert len(session.quality._holes) <= ACK_SPAN
             assert len(session._unreliable) <= session.limits.unreliable_messages
             assert not session._control, "receiving or ticking left answers behind"
+            assert not session.tunnel.frames, "what did not leave waits on"
+            assert session.tunnel._flying_bytes <= MAX_FLYING_BYTES
+            assert len(session._control_frames) <= MAX_CONTROL_FRAMES + 2
         assert len(self.pair.client_session.inputs.values) <= MAX_INPUTS
 
     # And once the network is good again, everything arrives.
@@ -343,6 +420,18 @@ class SessionMachine(RuleBasedStateMachine):
         for side in (pair.server, pair.client):
             side.takes = True
             side.turn.room = AMPLE
+            side.writable = True
+            side.run(side.session.mark_frames)
+        pair.advance(0.5)
+        for _ in range(2):
+            # Who has not noticed hears nothing for too long.
+            if not (pair.client.connected and pair.server.connected):
+                pair.cut()
+                pair.resume()
+            pair.advance(17.0)
+        assert pair.client.connected
+        assert not pair.server_session.is_suspended
+        assert not pair.client_session.is_suspended
         pair.advance(2.0)
         if not pair.client_session.path.bound:
             pair.advance(32.0)
@@ -377,7 +466,8 @@ class SessionMachine(RuleBasedStateMachine):
         assert pair.client_session.inputs.message(0) == b""
         assert pair.states[-1].number == pair.server_session.states.newest
         for side in (pair.server, pair.client):
-            assert len(side.of(PathChanged)) == 1 + side.counters.path_switches
+            assert side.of(PathChanged)[-1].path == "udp"
+            assert not side.session.tunnelled
             assert side.counters.drop_datagram_forged == forged[side.name]
         self.every_datagram_has_one_fate()
         self.numbers_and_epochs_only_go_on()

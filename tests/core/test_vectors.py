@@ -66,7 +66,8 @@ def read_frame(name: str, direction: str, data: bytes) -> dict[str, Any]:
     """The fields of a frame, as the file has them."""
     reader = Reader(data)
     kinds = ["HELLO", "ACCEPT", "REFUSE", "DATA", "SAY", "ACK", "PING", "PONG", "REKEY", "REKEYED"]
-    assert reader.number(1) == (12 if name == "BYE" else kinds.index(name) + 1)
+    kinds += ["TUNNEL", "BYE"]
+    assert reader.number(1) == kinds.index(name) + 1
     fields: dict[str, Any]
     if name == "HELLO":
         assert reader.bytes(4) == b"GNT1"
@@ -78,6 +79,9 @@ def read_frame(name: str, direction: str, data: bytes) -> dict[str, Any]:
         fields["game"] = reader.counted_text()
         fields["user"] = reader.counted_text()
         fields["auth"] = reader.bytes(reader.number(2)).hex()
+        if fields["flags"] & 2:
+            resume = {"session_id": reader.bytes(16).hex(), "token": reader.bytes(32).hex()}
+            fields["resume"] = {**resume, "received": reader.number(8)}
     elif name == "ACCEPT":
         fields = {}
         for field, size in (
@@ -122,6 +126,9 @@ def read_frame(name: str, direction: str, data: bytes) -> dict[str, Any]:
         fields = {"epoch": reader.number(4), "salt": reader.bytes(32).hex()}
     elif name == "REKEYED":
         fields = {"epoch": reader.number(4)}
+    elif name == "TUNNEL":
+        fields = {"low_number": reader.number(4), "body": reader.rest().hex()}
+        read_body(bytes.fromhex(fields["body"]))
     else:
         assert name == "BYE"
         fields = {"reason": reader.number(1), "text": reader.rest().decode("utf-8")}
@@ -265,6 +272,8 @@ class FileTests(SynchronousTestCase):
                 ("PONG", "both"),
                 ("REKEY", "s2c"),
                 ("REKEYED", "c2s"),
+                ("TUNNEL", "c2s"),
+                ("TUNNEL", "both"),
                 ("BYE", "both"),
             },
         )
@@ -296,7 +305,10 @@ class FileTests(SynchronousTestCase):
     def test_it_has_both_sessions_in_every_epoch_and_datagrams_of_both(self) -> None:
         self.assertEqual(
             [(vector["session"], vector["epoch"]) for vector in VECTORS["keys"]],
-            [(session, epoch) for session in ("plain", "tls") for epoch in range(6)],
+            [
+                *((session, epoch) for session in ("plain", "tls") for epoch in range(6)),
+                ("resumed", 0),
+            ],
         )
         self.assertEqual(
             {
@@ -305,10 +317,30 @@ class FileTests(SynchronousTestCase):
             },
             {
                 (*session, direction)
-                for session in (("plain", 0), ("plain", 1), ("plain", 5), ("tls", 0), ("tls", 1))
+                for session in (
+                    *(("plain", epoch) for epoch in (0, 1, 5)),
+                    *(("tls", epoch) for epoch in (0, 1)),
+                    ("resumed", 0),
+                )
                 for direction in ("c2s", "s2c")
             },
         )
+
+    def test_what_resumes_a_session_is_what_its_accept_said(self) -> None:
+        (asked,) = (
+            vector["fields"]
+            for vector in VECTORS["frames"]
+            if vector["name"] == "HELLO" and "resume" in vector["fields"]
+        )
+        first, second = (
+            vector["fields"] for vector in VECTORS["frames"] if vector["name"] == "ACCEPT"
+        )
+        self.assertEqual(asked["resume"]["session_id"], first["session_id"])
+        self.assertEqual(asked["resume"]["token"], first["resume_token"])
+        self.assertEqual(second["session_id"], first["session_id"])
+        for fresh in ("cid", "udp_secret", "resume_token"):
+            self.assertNotEqual(second[fresh], first[fresh])
+        self.assertEqual((first["flags"], second["flags"]), (2, 5))
 
     def test_no_two_keys_are_alike(self) -> None:
         ways = [vector[way] for vector in VECTORS["keys"] for way in ("c2s", "s2c")]
@@ -369,6 +401,11 @@ class OurEncoderTests(SynchronousTestCase):
         name, fields = vector["name"], dict(vector["fields"])
         if name == "HELLO":
             fields |= {key: raw(fields[key]) for key in ("schema_hash", "auth")}
+            if "resume" in fields:
+                back = fields["resume"]
+                fields["resume"] = frames.Resume(
+                    raw(back["session_id"]), raw(back["token"]), back["received"]
+                )
             return frames.encode_hello(frames.Hello(**fields))
         if name == "ACCEPT":
             secrets = ("session_id", "udp_secret", "resume_token")
@@ -394,6 +431,8 @@ class OurEncoderTests(SynchronousTestCase):
             return frames.encode_rekey(fields["epoch"], raw(fields["salt"]))
         if name == "REKEYED":
             return frames.encode_rekeyed(fields["epoch"])
+        if name == "TUNNEL":
+            return frames.encode_tunnel(fields["low_number"] + 2**32, raw(fields["body"]))
         return frames.encode_ping(Kind[name], fields["number"])
 
     def encode_message(self, vector: dict[str, Any]) -> bytes:
@@ -425,7 +464,11 @@ class OurEncoderTests(SynchronousTestCase):
 
     def test_keys(self) -> None:
         for vector in VECTORS["keys"]:
-            accept = make_vectors.ACCEPT._replace(flags=vector["accept_flags"])
+            accept = make_vectors.ACCEPT._replace(
+                flags=vector["accept_flags"],
+                cid=vector["cid"],
+                udp_secret=raw(vector["udp_secret"]),
+            )
             schedule = Schedule(accept, raw(vector["tls_exporter"]))
             for salt in vector["rekey_salts"]:
                 schedule.advance(raw(salt))
@@ -515,6 +558,9 @@ class OurDecoderTests(SynchronousTestCase):
             return {"epoch": epoch, "salt": salt.hex()}
         if name == "REKEYED":
             return {"epoch": frames.decode_rekeyed(data)}
+        if name == "TUNNEL":
+            low, body = frames.decode_tunnel(data)
+            return {"low_number": low, "body": body.hex()}
         return {"number": frames.decode_ping(data)}
 
     def test_frames(self) -> None:

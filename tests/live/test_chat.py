@@ -98,6 +98,43 @@ def test_whatIsPipedInIsSaidAndHeard(address: str) -> None:
     assert (listener.returncode, out, err) == (0, "", "")
 
 
+def test_throughABadNetwork(address: str) -> None:
+    done = gamenet(
+        "chat", address, "--user", "eve", "--insecure",
+        "--sim-latency-ms", "80", "--sim-jitter-ms", "60", "--sim-loss", "5%", "--sim-seed", "3",
+        typed="hello\n",
+    )  # fmt: skip
+    assert done.returncode == 0
+    assert done.stderr == ("SIMULATED NETWORK custom: 80±60 ms each way, 5 % lost; seed 3\n")
+    assert done.stdout.startswith("* you are eve, not encrypted; Ctrl-D or /quit leaves\n")
+    done = gamenet(
+        "bots", address, "--count", "3", "--seconds", "4", "--insecure", "--json", "--quiet",
+        "--sim-profile", "cellular", "--chaos", "cut@1,move@2",
+    )  # fmt: skip
+    report = json.loads(done.stdout)
+    assert (done.returncode, report["errors"]) == (0, 0), report
+    assert report["rtt_p50_ms"] > 50
+    assert report["suspended"] >= report["resumed"] >= 3
+    assert report["reliable_sent"] == report["reliable_received"] > 0
+    said = done.stderr.splitlines()
+    assert said[0].startswith("SIMULATED NETWORK cellular: 50±30 ms each way, 2 % lost")
+    assert said[1:] == ["chaos: cut@1", "chaos: move@2"]
+
+
+def test_badNetworksOnTheWayToNowhere() -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+        done = gamenet("chat", address, "--insecure", "--sim-profile", "wifi")
+        assert (done.returncode, done.stdout) == (1, "")
+        banner, said = done.stderr.splitlines()
+        assert banner.startswith("SIMULATED NETWORK wifi")
+        assert said.startswith("gamenet chat: ")
+    done = gamenet("chat", "nobody.invalid", "--insecure", "--sim-profile", "wifi")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "gamenet chat: there is no host of the name 'nobody.invalid'\n"
+
+
 def test_aRefusedNameIsOneReadableLine(address: str) -> None:
     done = gamenet("chat", address, "--user", "no such name!", "--insecure")
     assert (done.returncode, done.stdout) == (1, "")

@@ -50,6 +50,47 @@ def test_everythingThatWasSentArrived() -> None:
     assert done.returncode == 0
 
 
+def test_whateverHappensToTheNetworkNothingIsLost(tmp_path: Path) -> None:
+    trace = tmp_path / "trace.jsonl"
+    done = subprocess.run(
+        demo("--seconds", "9", "--bots", "6", "--json", "--sim-profile", "wifi",
+             "--chaos", "cut@1,move@3,kill@6", "--trace", str(trace)),
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=HANGS_SECONDS,
+        check=False,
+    )  # fmt: skip
+    report = json.loads(done.stdout)
+    assert (report["errors"], report["error_lines"], done.returncode) == (0, [], 0), report
+    assert "SIMULATED NETWORK wifi" in done.stderr
+    assert report["bots"] == report["joined"] == report["players"] == 6
+    # The cut and the kill are seen by everybody; a move may be over before TCP is missed.
+    assert report["suspended"] >= 12
+    assert 6 <= report["resumed"] <= report["suspended"]
+    assert report["sessions_lost"] == 6
+    assert report["reliable_sent"] > 6 * 50
+    assert report["reliable_received"] > 6 * 20
+    assert report["reliable_sent"] == (
+        report["reliable_received"]
+        + report["reliable_unacknowledged"]
+        + report["reliable_unanswered"]
+    )
+    for what in ("lost", "duplicated", "reordered"):
+        assert report[f"reliable_{what}"] == 0
+    assert report["chat_expected"] is report["inputs_applied"] is report["inputs_missing"] is None
+
+    lines = [json.loads(line) for line in trace.read_text().splitlines()]
+    assert [line["event"] for line in lines if line["bot"] is None] == ["cut", "move", "kill"]
+    for bot in {line["bot"] for line in lines} - {None}:
+        saw = [line["event"] for line in lines if line["bot"] == bot]
+        assert saw[0] == "Connected"
+        assert saw[-1] == "end"
+        assert saw.count("Connected") == 2
+        assert saw.count("Disconnected") == 1
+        assert "Suspended" in saw
+
+
 @pytest.mark.parametrize("everybody", [False, True], ids=["parent", "process group"])
 def test_ctrlCEndsParentAndChildren(everybody: bool) -> None:
     parent = subprocess.Popen(

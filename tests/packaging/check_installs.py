@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[2]
 PLUGIN = "twisted/plugins/gamenet_plugin.py"
+FIXTURES = "pytest_gamenet.py"
 
 # The tree, as it is laid out; what else lies in a checkout belongs to whoever put it there.
 FOLDERS = [
@@ -50,6 +51,7 @@ FILES = [
     "NEWS.rst",
     "README.rst",
     "pyproject.toml",
+    "pytest_gamenet.py",
     "setup.py",
 ]
 LITTER = shutil.ignore_patterns(
@@ -168,7 +170,8 @@ def check_wheel(shop: Workshop) -> None:
         require(fatal not in names, f"the wheel holds {fatal}: installing it would break Twisted")
     require(PLUGIN in names, f"the wheel lacks {PLUGIN}")
     packaged = {name for name in names if not re.match(r"gamenet-[^/]+\.dist-info/", name)}
-    expected = {name for name in shop.tree_files() if name.startswith("gamenet/")} | {PLUGIN}
+    expected = {name for name in shop.tree_files() if name.startswith("gamenet/")}
+    expected |= {PLUGIN, FIXTURES}
     require(packaged == expected, f"the wheel and the tree differ: {sorted(packaged ^ expected)}")
     licence = [name for name in names if name.endswith("/LICENSE")]
     require(licence, "the wheel holds no LICENSE")
@@ -270,6 +273,11 @@ def check_installed(shop: Workshop, environment: Path) -> None:
         shop.run([bin_folder / program, "gamenet", "--help"])
     shop.run([bin_folder / "gamenet", "--help"])
     shop.run([bin_folder / "python", "-c", "import gamenet; gamenet.__version__"])
+    found = (
+        "from importlib.metadata import entry_points as e; (p,) = e(group='pytest11', "
+        "name='pytest_gamenet'); assert p.value == 'pytest_gamenet'"
+    )
+    shop.run([bin_folder / "python", "-c", found])
 
 
 def check_removed(shop: Workshop, environment: Path) -> None:

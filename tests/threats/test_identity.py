@@ -146,29 +146,6 @@ class FailsTheTest:
         raise AssertionError("the portal was asked")
 
 
-class ResumeTests(SynchronousTestCase):
-    """What opens an earlier session opens nothing to whoever has not got it."""
-
-    def test_noTokenIsAcceptedAndNothingChanges(self) -> None:
-        world = World(self, **NO_ACCEPT_LIMITS)
-        ada = world.join("ada")
-        session = world.server.session_of("ada")
-        before = (session.cid, session.session_id, session.path.address, session.window.highest)
-        frame = frames.encode_hello(
-            hello("ada", flags=frames.HELLO_ACCEPTS_INSECURE | frames.HELLO_RESUME)
-        )
-        for number in range(1_000):
-            stranger = world.stranger()
-            token = number.to_bytes(32, "big")
-            stranger.say_frame(frame + session.session_id + token + bytes(8))
-            self.assertEqual(stranger.frames, [frames.encode_refuse(RefusalReason.NO_SESSION)])
-            hang_up(stranger)
-            world.strangers.clear()
-        after = (session.cid, session.session_id, session.path.address, session.window.highest)
-        self.assertEqual(after, before)
-        self.assertTrue(ada.joined)
-
-
 class NameTests(SynchronousTestCase):
     """Nobody looks like, or speaks as, somebody else."""
 

@@ -129,8 +129,8 @@ class TamperingTests(SynchronousTestCase):
         world, client = self.meet(**changed)
         self.assertEqual(world.server.counters.datagrams_delivered, 0, changed)
         self.assertEqual(client.counters.datagrams_delivered, 0, changed)
-        self.assertEqual(client.of(PathChanged), [], changed)
-        self.assertEqual(world.server.of(Input), [], changed)
+        for side in (world.server, client):
+            self.assertNotIn("udp", [event.path for event in side.of(PathChanged)], changed)
         return client
 
     def test_withoutTamperingTheyOpen(self) -> None:

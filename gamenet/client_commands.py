@@ -1,0 +1,100 @@
+"""What a client's verbs do once they have come to the reactor thread, and what they may ask.
+
+Layer 3. Runs on: the reactor thread; what is only asked, on any.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gamenet.bridge import Bridge
+from gamenet.host import Host, quality_of
+
+if TYPE_CHECKING:
+    from gamenet.core.client_session import ClientSession
+    from gamenet.events import Quality
+    from gamenet.events import State as WorldState
+
+
+class ClientCommands(Host):
+    """Does for the running session what a verb says; without one it is counted."""
+
+    over: bool
+    """True once the last ``Disconnected`` is emitted."""
+    tick_rate: float
+    state: WorldState | None
+    _session: ClientSession | None
+
+    def fetch(self, bridge: Bridge) -> None:
+        inputs = bridge.inputs
+        for number in sorted(list(inputs)):
+            # The game may have taken the newest back for a moment, to replace it.
+            buttons = inputs.pop(number, None)
+            if buttons is not None:
+                self.queue_input(number, buttons)
+
+    def queue_input(self, number: int, buttons: int) -> None:
+        """Add an input; one that was replaced too late is already on its way."""
+        session = self._session
+        if session is None or self.over:
+            self.counters.drop_verb_gone += 1
+        elif number == session.inputs.newest + 1:
+            session.queue_input(number, buttons)
+
+    def queue_frame(self, frame: bytes) -> None:
+        """Queue a DATA or SAY frame."""
+        if self._session is None or self.over:
+            self.counters.drop_verb_gone += 1
+        else:
+            self._session.queue_frame(frame)
+
+    def queue_unreliable(self, flag: int, payload: bytes) -> None:
+        """Queue an unreliable message."""
+        if self._session is None or self.over:
+            self.counters.drop_verb_gone += 1
+        else:
+            self._session.queue_unreliable(flag, payload)
+
+    # What any thread may ask.
+
+    def _take_state(self, state: WorldState) -> None:
+        if isinstance(self.sink, Bridge):
+            self.sink.state = state
+        self.state = state
+
+    def _forget_state(self) -> None:
+        """The next session's states have nothing to do with those of the last."""
+        self.state = None
+        if isinstance(self.sink, Bridge):
+            self.sink.state = None
+            self.sink.seen_state = 0
+
+    def _seen_state(self) -> int:
+        if isinstance(self.sink, Bridge):
+            return self.sink.seen_state
+        return self.state.number if self.state is not None else 0
+
+    def quality(self) -> Quality:
+        """The path to the server."""
+        assert self._session is not None
+        return quality_of(self._session)
+
+    def server_time(self) -> float:
+        """The server's game clock in seconds."""
+        return self._session.clock.time(self.now()) if self._session is not None else 0.0
+
+    def server_tick(self) -> float:
+        """The server's tick with its fraction."""
+        if self._session is None:
+            return 0.0
+        return self._session.clock.tick(self.now(), self.tick_rate)
+
+    def input_stats(self) -> dict[str, float]:
+        """What became of the inputs."""
+        if self._session is None:
+            return {"inputs_in_flight": 0, "inputs_given_up": 0}
+        inputs = self._session.inputs
+        return {
+            "inputs_in_flight": inputs.newest - inputs.acknowledged,
+            "inputs_given_up": inputs.given_up,
+        }
