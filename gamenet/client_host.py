@@ -340,6 +340,11 @@ class ClientHost(ClientCommands):
     def waited_too_long(self, session: Session, reason: DisconnectReason) -> None:
         self._lost(DISCONNECT_TEXTS[reason], None)
 
+    def dismissed(self, protocol: ReliableProtocol, reason: DisconnectReason, text: str) -> None:
+        # Whatever the reason: who has been told to go does not come back.
+        if protocol is self._connection:
+            self._disconnected(reason, text)
+
     def session_over(self, protocol: ReliableProtocol, reason: DisconnectReason, text: str) -> None:
         if protocol is not self._connection:
             return  # an earlier one

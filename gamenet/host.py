@@ -276,7 +276,11 @@ class Host(Turns):
         protocol.step(Input.BYE)
         protocol.close_quietly()
         reason = self.reason_of_bye(reason)
-        self.session_over(protocol, reason, clean(text) or DISCONNECT_TEXTS[reason])
+        self.dismissed(protocol, reason, clean(text) or DISCONNECT_TEXTS[reason])
+
+    def dismissed(self, protocol: ReliableProtocol, reason: DisconnectReason, text: str) -> None:
+        """The peer has said BYE."""
+        self.session_over(protocol, reason, text)
 
     def _broken(self, protocol: ReliableProtocol, error: RemoteProtocolError) -> None:
         """The peer broke the protocol: undecodable input is cut, the rest is told first."""

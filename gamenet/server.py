@@ -183,6 +183,7 @@ class ServerHost(ServerCommands):
 
     def _tick_sessions(self) -> None:
         self.claims.expire(self.time)
+        self._let_go()
         super()._tick_sessions()
 
     def connection_ready(self, protocol: ReliableProtocol) -> None:
@@ -364,9 +365,17 @@ class ServerHost(ServerCommands):
         self._away[session] = None
         self.counters.suspensions += 1
         self.ensure_beat()
-        if len(self._away) > self.config.max_suspended:
-            longest = next(iter(self._away))
-            self._over(longest, DisconnectReason.SESSION_LOST, "too many others wait as well")
+
+    def _let_go(self) -> None:
+        """Those who have waited longest are out when too many wait.
+
+        Done at the beat, because one who takes a connection over that still stands does not wait.
+        """
+        most = self.config.max_suspended
+        if len(self._away) > most:
+            waiting = [each for each in self._away if self.connection_of(each) is None]
+            for session in waiting[: max(0, len(waiting) - most)]:
+                self._over(session, DisconnectReason.SESSION_LOST, "too many others wait as well")
 
     @property
     def suspended(self) -> int:

@@ -208,6 +208,45 @@ class ResumeTests(Base):
         end = client.end()
         self.assertEqual((end.reason, end.text), (DisconnectReason.KICKED, "enough"))
 
+    def test_whatever_the_reason_who_is_told_to_go_does_not_come_back(self) -> None:
+        world, client = self.begin()
+        self.cut(client)
+        session = world.server.session_of("ada")
+        world.server.host.end_session(session, DisconnectReason.TIMEOUT)
+        world.play(10.0)
+        self.assertEqual(client.end().reason, DisconnectReason.TIMEOUT)
+        self.assertEqual(client.line.attempts, 2)
+
+    def test_beyond_the_most_that_may_wait_the_longest_is_out(self) -> None:
+        world, ada = self.begin(max_suspended=2)
+        others = [world.join(name, redials=True) for name in ("bob", "eve")]
+        listening = world.network.tcp.copy()
+        world.network.tcp.clear()
+        for client in (ada, *others):
+            self.cut(client)
+            world.run(0.1)
+        (left,) = world.server.of(Left)
+        self.assertEqual((left.player.name, left.reason), ("ada", DisconnectReason.SESSION_LOST))
+        self.assertEqual(world.server.host.suspended, 2)
+        world.network.tcp.update(listening)
+        world.play(3.0)
+        self.assertEqual({event.player.name for event in world.server.of(Resumed)}, {"bob", "eve"})
+
+    def test_who_takes_over_a_connection_that_stands_is_not_one_more_who_waits(self) -> None:
+        world, ada = self.begin(max_suspended=1)
+        bob = world.join("bob", redials=True)
+        listening = world.network.tcp.copy()
+        world.network.tcp.clear()
+        self.cut(ada)
+        world.network.tcp.update(listening)
+        ada.host.dialler.stop()
+        # Bob's end is gone, and nobody tells the server.
+        bob.transport.peer.arrive = lambda *args: None
+        bob.transport.abortConnection()
+        world.play(2.0)
+        self.assertEqual([event.player.name for event in world.server.of(Resumed)], ["bob"])
+        self.assertEqual(world.server.of(Left), [])
+
     def test_a_server_that_forgot(self) -> None:
         world, client = self.begin()
         client.verbs.send(b"taken")

@@ -17,8 +17,9 @@ _ROUNDING: Final = 0.001
 """Of a datagram or byte, so that sums of fractions do not cost a whole one."""
 ANSWERS_FACTOR: Final = 10
 """So many times as many answers as other frames may come."""
-_ANSWERS: Final = frozenset({Kind.ACK, Kind.PONG, Kind.REKEYED, Kind.BYE})
-"""Kinds of frame that answer ours, or end it all."""
+_ANSWERS: Final = frozenset({Kind.ACK, Kind.PONG, Kind.REKEYED, Kind.BYE, Kind.TUNNEL})
+"""Kinds of frame that answer ours, or end it all, or have the limit of datagrams: waiting for them
+would make what is reliable wait."""
 
 
 class Bucket:

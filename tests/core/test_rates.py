@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 START = 1_000.0
 eighths = st.integers(0, 80).map(lambda eighth: eighth / 8)
 """Seconds that floats add up exactly."""
-ANSWERS = (Kind.ACK, Kind.PONG, Kind.REKEYED, Kind.BYE)
+ANSWERS = (Kind.ACK, Kind.PONG, Kind.REKEYED, Kind.BYE, Kind.TUNNEL)
 
 
 class Reference:

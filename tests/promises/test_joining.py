@@ -91,15 +91,21 @@ class LossTests(SynchronousTestCase):
     def test_all(self) -> None:
         """UDP is blocked from the beginning and stays so: nothing but the path is another."""
         obey(self, lambda way, data: [])
-        with Simulation(seed=1) as simulation:
+        with Simulation(seed=1, tick_rate=110) as simulation:
             talk = Talk(simulation)
-            for _ in range(300):
-                talk.say()
+            for tick in range(300):
+                if tick % 4 == 0:
+                    talk.say()
                 talk.toss()
+                talk.client.send_input(tick & 3)
                 talk.step()
+                talk.client.take_state()
             talk.finish()
             talk.check_exact(self, "blocked")
             self.assertEqual(talk.client.path, "tcp")
+            # What goes this way has the limit of datagrams; reading never waited because of it.
+            self.assertEqual(simulation.server.stats()["reads_paused"], 0)
+            self.assertEqual(simulation.server.stats()["drop_tunnel_rate"], 0)
             self.assertEqual(len(talk.at_server.unreliable), 300)
             self.assertEqual(len(talk.at_client.unreliable), 300)
 
