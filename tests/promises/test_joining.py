@@ -93,7 +93,7 @@ class LossTests(SynchronousTestCase):
         obey(self, lambda way, data: [])
         with Simulation(seed=1, tick_rate=110) as simulation:
             talk = Talk(simulation)
-            for tick in range(300):
+            for tick in range(1_200):
                 if tick % 4 == 0:
                     talk.say()
                 talk.toss()
@@ -106,8 +106,8 @@ class LossTests(SynchronousTestCase):
             # What goes this way has the limit of datagrams; reading never waited because of it.
             self.assertEqual(simulation.server.stats()["reads_paused"], 0)
             self.assertEqual(simulation.server.stats()["drop_tunnel_rate"], 0)
-            self.assertEqual(len(talk.at_server.unreliable), 300)
-            self.assertEqual(len(talk.at_client.unreliable), 300)
+            self.assertEqual(len(talk.at_server.unreliable), 1_200)
+            self.assertEqual(len(talk.at_client.unreliable), 1_200)
 
 
 class BreakTests(SynchronousTestCase):
