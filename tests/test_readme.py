@@ -12,7 +12,7 @@ from gamenet import cli
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.rst").read_text(encoding="utf-8")
-LISTINGS = ("tag.py", "play.py", "echo.py")
+LISTINGS = ("tag.py", "play.py", "test_walk.py", "echo.py")
 
 
 def listings() -> list[str]:
@@ -36,7 +36,7 @@ class ReadmeTests(SynchronousTestCase):
             name = target[0] or target[1]
             self.assertRegex(makefile, rf"(?m)^{name}:|^\.PHONY:.*\b{name}\b")
         commands = re.findall(r"^    gamenet (\w+)", README, re.MULTILINE)
-        self.assertEqual(sorted(set(commands)), ["bots", "cert", "chat"])
+        self.assertEqual(sorted(set(commands)), ["bots", "cert", "chat", "demo", "proxy"])
         parser = cli._parser()
         for command in commands:
             self.assertIn(command, parser.format_help())
