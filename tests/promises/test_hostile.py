@@ -30,6 +30,12 @@ class TokenTests(SynchronousTestCase):
         world.play(0.2)
         return world, ada, world.server.session_of("ada")
 
+    def beside(self, world: World) -> list[str]:
+        """What the server keeps of players beside their sessions."""
+        host = world.server.host
+        kept = (host.claims, host._away, host.seats, host.datagram_routes, host.newcomers)
+        return [state_of(each) for each in (*kept, host._came_as, host._bans)]
+
     def knock(self, world: World, back: Resume, cut: int = 0) -> None:
         """One attempt to resume, which is refused or cut, and leaves nothing."""
         stranger = world.stranger()
@@ -72,7 +78,7 @@ class TokenTests(SynchronousTestCase):
             ada.host.dialler.stop()
             ada.transport.abortConnection()
             world.settle()
-        before, claims = state_of(session), len(world.server.host.claims)
+        before, others = state_of(session), self.beside(world)
         events = len(world.server.events)
         for number in range(ATTEMPTS):
             if number % 50 == 0:
@@ -81,7 +87,7 @@ class TokenTests(SynchronousTestCase):
             else:
                 self.knock(world, self.bad(world, session, good, dice))
         self.assertEqual(state_of(session), before)
-        self.assertEqual(len(world.server.host.claims), claims)
+        self.assertEqual(self.beside(world), others)
         self.assertEqual(len(world.server.events), events)
         self.assertEqual(world.server.counters.resumes_refused, ATTEMPTS)
         if suspended:

@@ -90,7 +90,8 @@ class MatrixTests(SynchronousTestCase):
                 sent, lost = now[0] - then[0], now[1] - then[1]
                 let_through = (1 - lost / sent) * (1 - profile.corrupt)
                 share = len(heard.unreliable) / talk.unreliable_sent
-                self.assertGreaterEqual(share, let_through - 2 * SLACK, said)
+                self.assertGreaterEqual(share, let_through - SLACK, said)
+                self.assertLessEqual(share, let_through + SLACK, said)
                 if tally is not None:
                     tally.sent += talk.unreliable_sent
                     tally.came += len(heard.unreliable)
