@@ -5,15 +5,45 @@ Layer 3. Runs on: the reactor thread; what is only asked, on any.
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from gamenet.bridge import Bridge
+from gamenet.core.reliable_half import MAX_UNACKNOWLEDGED
 from gamenet.host import Host, quality_of
+from gamenet.messages import Payload
 
 if TYPE_CHECKING:
     from gamenet.core.client_session import ClientSession
-    from gamenet.events import Quality
+    from gamenet.events import Disconnected, Quality
     from gamenet.events import State as WorldState
+
+
+@dataclass(slots=True)
+class TooLate:
+    """What a game sent between the end of a session and hearing of it; from any thread, with a lock
+    held."""
+
+    payloads: list[Payload] = field(default_factory=list)
+    count: int = 0
+    is_told: bool = False
+    """The game knows that it is over: nothing more is kept."""
+
+    def add(self, payload: Payload | None) -> None:
+        """Keep a message; None is a line of chat, which is only counted."""
+        if not self.is_told:
+            self.count += 1
+            if payload is not None and len(self.payloads) < MAX_UNACKNOWLEDGED:
+                self.payloads.append(payload)
+
+    def complete(self, event: Disconnected) -> Disconnected:
+        """The event as it is to be taken: with all that came too late, of which no more is kept."""
+        self.is_told = True
+        if not self.count:
+            return event
+        payloads = (*event.unacknowledged, *self.payloads)[:MAX_UNACKNOWLEDGED]
+        count = event.unacknowledged_count + self.count
+        return replace(event, unacknowledged=payloads, unacknowledged_count=count)
 
 
 class ClientCommands(Host):

@@ -254,7 +254,7 @@ class GameClient(GameLoop, ClientVerbs):
     # The loop.
 
     def _take(self, events: list[Event]) -> None:
-        for event in events:
+        for index, event in enumerate(events):
             if isinstance(event, Connected):
                 if self._player is not SERVER:
                     # Another session, whose states and inputs count from 1 again.
@@ -265,6 +265,9 @@ class GameClient(GameLoop, ClientVerbs):
                 self._path = event.path
             elif isinstance(event, Disconnected):
                 self._joined = False
+                if self._host is not None:
+                    with self._host.sending:
+                        events[index] = self._host.too_late.complete(event)
                 if self._bridge is not None and not event.rejoining:
                     self._bridge.close()
 

@@ -5,6 +5,7 @@ Layer 3. Runs on: the reactor thread. PROTOCOL sections 1 to 3.
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING, Any, Final
 
 from twisted.internet.defer import maybeDeferred
@@ -12,7 +13,7 @@ from twisted.internet.error import CannotListenError
 from twisted.logger import Logger
 
 from gamenet import ports
-from gamenet.client_commands import ClientCommands
+from gamenet.client_commands import ClientCommands, TooLate
 from gamenet.client_verbs import ClientVerbs
 from gamenet.core import frames
 from gamenet.core.client_session import ClientSession
@@ -92,8 +93,13 @@ class ClientHost(ClientCommands):
         self.player = SERVER
         self.seat: Seat | None = None
         """The place of the running session; None before it and after it."""
+        self.sending = threading.RLock()
+        """Held while a reliable message is queued, and while the place is given up: so each is
+        either with the session when it ends, or too late."""
+        self.too_late = TooLate()
         self.ever_joined = False
         self.over = False
+        self._is_ending = False
         self.retry_after_seconds = 0.0
         self.input_bits = config.input_bits or 16
         self.max_input_hz = 120
@@ -306,7 +312,7 @@ class ClientHost(ClientCommands):
                 budget=self.config.datagrams_per_turn,
                 buffer_bytes=self.config.udp_buffer_bytes,
             )
-        except CannotListenError as error:
+        except (CannotListenError, OSError) as error:
             log.warn("no UDP port can be opened, playing on without: {error}", error=str(error))
         self.run(self._tick_sessions)
 
@@ -389,8 +395,9 @@ class ClientHost(ClientCommands):
         if session is None or not self._may_rejoin or self.dialler is None:
             self._disconnected(DisconnectReason.SESSION_LOST, text, refusal)
             return
+        self._close_seat()
         self.forget_session(session)
-        self._session = self.seat = None
+        self._session = None
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.abort()
@@ -421,10 +428,11 @@ class ClientHost(ClientCommands):
     def _disconnected(
         self, reason: DisconnectReason, text: str, refusal: RefusalReason | None = None
     ) -> None:
-        if self.over:
+        if self._is_ending:
             return
+        self._is_ending = True
+        self._close_seat()
         self.over = True
-        self.seat = None
         self._secret = Secret()
         left: tuple[Any, int] = ((), 0)
         if self._session is not None:
@@ -440,6 +448,13 @@ class ClientHost(ClientCommands):
         if connection is not None and connection.state is State.AWAITING_ACCEPT:
             connection.abort()
         self._check_idle()
+
+    def _close_seat(self) -> None:
+        """Nothing more is queued; what has been is with the session from here on."""
+        with self.sending:
+            self.seat = None
+            self.too_late = TooLate()
+        self.drain()
 
     def leave(self) -> None:
         """Say BYE and close, or give up an attempt that is still under way."""

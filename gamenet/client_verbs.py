@@ -5,7 +5,6 @@ Layer 3. Runs on: any thread.
 
 from __future__ import annotations
 
-import threading
 from typing import TYPE_CHECKING
 
 from gamenet.core import frames
@@ -25,7 +24,6 @@ class ClientVerbs:
     """The verbs of a client, and who it is as of the events taken so far."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
         self._out: Outbox | None = None
         self._host: ClientHost | None = None
         self._gone = 0
@@ -71,7 +69,7 @@ class ClientVerbs:
         :raises NotJoined: before the first join.
         """
         host, _, seat = self._open()
-        self._submit(seat, data_frame(host, payload, channel))
+        self._submit(seat, data_frame(host, payload, channel), payload)
 
     def say(self, text: str) -> None:
         """Say a line of chat; the server fills in who said it.
@@ -83,17 +81,22 @@ class ClientVerbs:
         _, _, seat = self._open()
         self._submit(seat, frames.encode_say(checked_chat(text)))
 
-    def _submit(self, seat: Seat | None, frame: bytes) -> None:
-        if seat is None or self._host is None or self._out is None:
-            return
-        with self._lock:
+    def _submit(self, seat: Seat | None, frame: bytes, payload: Payload | None = None) -> None:
+        host, out = self._host, self._out
+        assert host is not None
+        assert out is not None
+        with host.sending:
+            if seat is None or host.seat is not seat:
+                # The game has not heard of the end yet; with the news it hears of this as well.
+                host.too_late.add(payload)
+                return
             if not seat.has_room(len(frame)):
                 seat.wants_room = True
                 raise QueueFull(
                     f"{seat.queued_messages} messages wait for the server; wait for Writable"
                 )
             seat.submit(len(frame))
-        self._out.submit(self._host.queue_frame, frame)
+            out.submit(host.queue_frame, frame)
 
     def send_unreliable(self, payload: Payload) -> None:
         """Send a message that may be lost or overtaken.

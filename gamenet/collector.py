@@ -64,6 +64,8 @@ class Collector:
             # As many as there are now: a game that never stops must not keep us here.
             for waiting in (commands, unreliable):
                 for _ in range(len(waiting)):
+                    if not waiting:
+                        break  # what ends a session looks here, too
                     call, args = waiting.popleft()
                     host.counters.commands += 1
                     try:

@@ -91,7 +91,8 @@ class Disconnected:
     refusal: RefusalReason | None = None
     """Why the server said no, when ``reason`` is ``REFUSED``."""
     unacknowledged: tuple[Payload, ...] = ()
-    """The first 1,024 payloads that the server's game never took."""
+    """The first 1,024 payloads that the server's game never took, up to those that were sent just
+    before this event was taken."""
     unacknowledged_count: int = 0
     """How many reliable messages its game never took, chat included."""
     rejoining: bool = False

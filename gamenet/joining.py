@@ -124,7 +124,7 @@ class Door:
         """The player has shown that it is in: its ticket is used up."""
         ticket = self._tickets.pop(protocol, None)
         if ticket is not None:
-            ticket.settle(True)
+            settle(ticket, used=True)
 
     def _answered(self, result: Any, protocol: ReliableProtocol) -> Any:
         self._logins.pop(protocol, None)
@@ -134,14 +134,17 @@ class Door:
         """The connection is over: unless the join came about, its ticket can be used again."""
         ticket = self._tickets.pop(protocol, None)
         if ticket is not None:
-            ticket.settle(False)
+            settle(ticket, used=False)
         # Who hangs up before the answer has made us work all the same.
         self._guess_ends(protocol, well=False)
         login = self._logins.pop(protocol, None)
         if login is not None and getattr(self._portal, "cancels_logins", False):
             # What waits for a thread leaves the queue. Other portals may have to be told later
             # that a player is gone whom they let in.
-            login.cancel()
+            try:
+                login.cancel()
+            except Exception:
+                log.failure("the portal's login could not be given up")
 
     def _guess_ends(self, protocol: ReliableProtocol, *, well: bool | None) -> None:
         """A password was right, wrong, or, for None, not looked at."""
@@ -256,7 +259,7 @@ class Door:
             log_out(login[2])
             if isinstance(credentials, Ticket):
                 # The checker may have put its word in only now that nobody waits any more.
-                credentials.settle(False)
+                settle(credentials, used=False)
 
     def _join_or_refuse(
         self, login: Login, protocol: ReliableProtocol, name: str, credentials: object
@@ -277,6 +280,7 @@ class Door:
             self._host.failed("a join failed")
             if protocol.state is State.AWAITING_LOGIN:
                 self._host.refuse(protocol, RefusalReason.INTERNAL)
+                log_out(login[2])
 
     def _join(self, login: Login, protocol: ReliableProtocol, name: str, proved: bool) -> None:
         """Look again, for others may have come in meanwhile; then create the session."""
@@ -425,6 +429,14 @@ def log_out(logout: Callable[[], None]) -> None:
         logout()
     except Exception:
         log.failure("the portal's logout failed")
+
+
+def settle(ticket: Ticket, *, used: bool) -> None:
+    """Tell a checker what became of its ticket; what goes wrong there harms nobody here."""
+    try:
+        ticket.settle(used)
+    except Exception:
+        log.failure("the settling of a ticket failed")
 
 
 def _nothing() -> None:

@@ -95,6 +95,8 @@ class LowLatencyProtocol(DatagramProtocol):
             self.begin_turn()
             try:
                 self.datagramReceived(data, addr)
+            except Exception:
+                self.defect()
             finally:
                 self.end_turn()
             return

@@ -59,6 +59,14 @@ class BudgetedPort(udp.Port):
     def createInternetSocket(self) -> socket.socket:
         """The port's socket, with the buffers asked for."""
         created: socket.socket = udp.Port.createInternetSocket(self)
+        try:
+            self._make_ready(created)
+        except OSError:
+            created.close()
+            raise
+        return created
+
+    def _make_ready(self, created: socket.socket) -> None:
         granted = []
         for option in (socket.SO_RCVBUF, socket.SO_SNDBUF):
             try:
@@ -75,7 +83,6 @@ class BudgetedPort(udp.Port):
             except OSError:
                 pass
         self.granted = tuple(granted)
-        return created
 
     def doRead(self) -> None:
         """Read up to the budget; never raises."""
@@ -131,7 +138,12 @@ def listen(
     """
     if IReactorFDSet.providedBy(reactor):
         budgeted = BudgetedPort(port, protocol, interface, reactor, budget, buffer_bytes)
-        budgeted.startListening()
+        try:
+            budgeted.startListening()
+        except OSError:
+            # The reactor cannot watch it, but it is open already, and its protocol was told.
+            budgeted.stopListening()
+            raise
         return budgeted
     listening: IListeningPort = reactor.listenUDP(
         port, protocol, interface=interface, maxPacketSize=MAX_DATAGRAM_BYTES + 1

@@ -320,12 +320,16 @@ class ServerHost(ServerCommands):
         player = session.player
         if self.registry.by_player.get(player.id) is not session:
             return
-        stay = self._stays.pop(player.id)
+        stay = self._stays.pop(player.id, None)
+        if stay is None:
+            return  # it is being forgotten
+        # What the game has said to the player by now is the player's.
+        knew = self.seats.pop(player.id, None) is not None
+        self.drain()
         self.registry.remove(session)
         self.gate.left(stay.key)
         self.forget_session(session)
         self._away.pop(session, None)
-        knew = self.seats.pop(player.id, None) is not None
         if knew and reason not in (DisconnectReason.QUIT, DisconnectReason.SESSION_LOST):
             self.claims.bury(session, reason, text, self.time + self.config.resume_seconds)
         else:

@@ -530,18 +530,24 @@ class MistakeTests(SynchronousTestCase):
             self.assertEqual(stats["verbs_for_gone"] + stats["drop_verb_gone"], len(verbs))
             self.assertEqual(world.server.verbs.send_state(player, b"x"), 0)
 
-    def test_a_player_who_leaves_before_the_reactor_comes_to_it_is_counted_there(self) -> None:
+    def test_what_the_reactor_had_not_come_to_when_a_player_left_is_given_back(self) -> None:
         world = World(self, bridged=True)
         world.join("ada")
         player = world.server.players["ada"]
-        for verb in self.verbs_about(world)[:3]:
-            verb(player)
+        world.server.verbs.send(player, b"one")
+        world.server.verbs.broadcast(b"two")
+        world.server.verbs.say("three")
         session = world.server.session_of("ada")
         world.server.host.connection_of(session).transport.abortConnection()
         world.network.clock.advance(0)
         self.assertEqual(len(world.server.host.registry), 0)
+        # The game does not know yet, and goes on.
+        world.server.verbs.send(player, b"four")
         world.take()
-        self.assertEqual(world.server.counters.drop_verb_gone, 3)
+        (left,) = world.server.of(Left)
+        self.assertEqual((left.unacknowledged, left.unacknowledged_count), ((b"one", b"two"), 3))
+        stats = world.server.verbs.stats()
+        self.assertEqual(stats["verbs_for_gone"] + stats["drop_verb_gone"], 1)
 
     def test_channels_are_0_to_255(self) -> None:
         world = World(self)

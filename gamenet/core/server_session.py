@@ -298,8 +298,10 @@ class ServerSession(Session):
 
     def tick(self, now: float) -> DisconnectReason | None:
         outgoing = self.outgoing
-        messages, size = outgoing.waiting_messages, outgoing.waiting_bytes
         config = self._config
+        # Beyond the window, used or not: without a connection nothing is on its way.
+        messages = outgoing.messages - config.window_messages
+        size = outgoing.size - config.window_bytes
         if messages > config.queue_messages or size > config.queue_bytes:
             if self._slow_since is None:
                 self._slow_since = now

@@ -10,7 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from gamenet.errors import DisconnectReason
 from gamenet.testing import SimulatedNetwork, Simulation
 from gamenet.testing.streams import SimulatedTransport
-from tests.promises.talk import Talk
+from tests.promises.talk import Talk, number_of, numbered
 
 CUTS = 1_000
 SIZES = (0, 300, 3_000, 9_000)
@@ -161,13 +161,35 @@ class TooLateTests(SynchronousTestCase):
             simulation.network.tcp.update(listener)
         return talk
 
+    def test_a_client_that_talks_on_until_it_hears_of_the_end(self) -> None:
+        for seed in range(20):
+            with Simulation(seed=seed, resume_seconds=2.0) as simulation:
+                talk = Talk(simulation)
+                client, sent = talk.client, 0
+                simulation.network.tcp.clear()
+                simulation.network.cut_tcp(client)
+                while not talk.at_client.ended:
+                    # More than once a tick, as the end comes anywhere in one.
+                    for _ in range(3):
+                        simulation.run(1 / 170)
+                        sent += 1
+                        client.send(numbered(sent))
+                    talk.at_client.take(client.events())
+                (event,) = talk.at_client.ended
+                left = [number_of(payload) for payload in event.unacknowledged]  # type: ignore[union-attr]
+                self.assertEqual(left, list(range(1, sent + 1)), seed)
+                self.assertEqual(event.unacknowledged_count, sent)  # type: ignore[union-attr]
+                # Now it knows, and what it sends is nobody's.
+                client.send(b"nobody hears this")
+                self.assertEqual(client.stats()["drop_verb_gone"], 0)
+
     def test_both_ends_get_back_exactly_what_the_other_never_took(self) -> None:
         talk = self.lose()
         for heard in (talk.at_server, talk.at_client):
             (event,) = heard.ended
             reason = event.reason  # type: ignore[union-attr]
             self.assertEqual(reason, DisconnectReason.SESSION_LOST)
-            left = [int(payload.partition(b" ")[0]) for payload in event.unacknowledged]  # type: ignore[union-attr]
+            left = [number_of(payload) for payload in event.unacknowledged]  # type: ignore[union-attr]
             self.assertEqual(left, list(range(2, 22)))
             self.assertEqual(event.unacknowledged_count, 20)  # type: ignore[union-attr]
             self.assertEqual(heard.reliable, [1])
