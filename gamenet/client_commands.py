@@ -27,14 +27,19 @@ class TooLate:
     payloads: list[Payload] = field(default_factory=list)
     count: int = 0
     is_told: bool = False
-    """The game knows that it is over: nothing more is kept."""
+    """The game knows that it is over: no more is kept."""
 
-    def add(self, payload: Payload | None) -> None:
-        """Keep a message; None is a line of chat, which is only counted."""
-        if not self.is_told:
-            self.count += 1
-            if payload is not None and len(self.payloads) < MAX_UNACKNOWLEDGED:
-                self.payloads.append(payload)
+    def add(self, payload: Payload | None) -> bool:
+        """Keep a message; None is a line of chat, which is only counted.
+
+        :returns: False, and nothing done, if the game knows that it is over.
+        """
+        if self.is_told:
+            return False
+        self.count += 1
+        if payload is not None and len(self.payloads) < MAX_UNACKNOWLEDGED:
+            self.payloads.append(payload)
+        return True
 
     def complete(self, event: Disconnected) -> Disconnected:
         """The event as it is to be taken: with all that came too late, of which no more is kept."""
@@ -125,6 +130,6 @@ class ClientCommands(Host):
             return {"inputs_in_flight": 0, "inputs_given_up": 0}
         inputs = self._session.inputs
         return {
-            "inputs_in_flight": inputs.newest - inputs.acknowledged,
+            "inputs_in_flight": len(inputs.values),
             "inputs_given_up": inputs.given_up,
         }

@@ -13,6 +13,7 @@ from twisted.internet.error import CannotListenError
 from twisted.logger import Logger
 
 from gamenet import ports
+from gamenet.bridge import Bridge
 from gamenet.client_commands import ClientCommands, TooLate
 from gamenet.client_verbs import ClientVerbs
 from gamenet.core import frames
@@ -41,7 +42,6 @@ if TYPE_CHECKING:
     from twisted.internet.interfaces import IListeningPort
     from twisted.python.failure import Failure
 
-    from gamenet.bridge import Bridge
     from gamenet.config import ClientConfig
     from gamenet.core.path import Address
     from gamenet.core.session import Session
@@ -453,7 +453,8 @@ class ClientHost(ClientCommands):
         """Nothing more is queued; what has been is with the session from here on."""
         with self.sending:
             self.seat = None
-            self.too_late = TooLate()
+            # A game on this thread is told before it can say anything more.
+            self.too_late = TooLate(is_told=not isinstance(self.sink, Bridge))
         self.drain()
 
     def leave(self) -> None:

@@ -47,10 +47,7 @@ class ClientVerbs:
         """
         if self._host is None or self._out is None or not self._host.ever_joined:
             raise NotJoined("not joined yet; wait for Connected, or enter the client with `with`")
-        seat = self._host.seat
-        if seat is None:
-            self._gone += 1
-        return self._host, self._out, seat
+        return self._host, self._out, self._host.seat
 
     def _open(self) -> tuple[ClientHost, Outbox, Seat | None]:
         """As ``_live``, for what is to leave.
@@ -88,7 +85,8 @@ class ClientVerbs:
         with host.sending:
             if seat is None or host.seat is not seat:
                 # The game has not heard of the end yet; with the news it hears of this as well.
-                host.too_late.add(payload)
+                if not host.too_late.add(payload):
+                    self._gone += 1
                 return
             if not seat.has_room(len(frame)):
                 seat.wants_room = True
@@ -108,6 +106,8 @@ class ClientVerbs:
         flag, data = encoded(host, payload, UNRELIABLE)
         if seat is not None:
             out.submit_unreliable(host.queue_unreliable, flag, data)
+        else:
+            self._gone += 1
 
     def send_input(self, buttons: int) -> int:
         """Send the buttons held in this tick; they are resent until the server has them.
@@ -128,6 +128,7 @@ class ClientVerbs:
                 f"{(1 << host.input_bits) - 1}, not {buttons!r}"
             )
         if seat is None:
+            self._gone += 1
             return self._input_number
         if self._is_same_tick(host):
             if not out.replace_input(self._input_number, buttons):

@@ -89,7 +89,7 @@ class Disconnected:
     reason: DisconnectReason
     text: str = ""
     refusal: RefusalReason | None = None
-    """Why the server said no, when ``reason`` is ``REFUSED``."""
+    """Why the server said no: when ``reason`` is ``REFUSED``, or to a session that is to go on."""
     unacknowledged: tuple[Payload, ...] = ()
     """The first 1,024 payloads that the server's game never took, up to those that were sent just
     before this event was taken."""

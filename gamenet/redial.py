@@ -61,7 +61,12 @@ class Dialler:
         self._attempt = None
         if not isinstance(failure.value, CancelledError):
             why: Callable[[Failure], str] | None = getattr(self._endpoint, "why", None)
-            text = why(failure) if why is not None else failure.getErrorMessage()
+            text = failure.getErrorMessage()
+            if why is not None:
+                try:
+                    text = why(failure)
+                except Exception:
+                    self._host.failed("the endpoint's why() failed")
             self._host.dial_failed(text)
 
     def again(self, at_least: float = 0.0) -> None:

@@ -68,8 +68,11 @@ class End(Protocol):
     def connectionMade(self) -> None:
         """Called by Twisted."""
         self.is_open = True
-        self.transport.setTcpNoDelay(True)
-        self.transport.setTcpKeepAlive(True)  # a client whose machine is gone says nothing
+        try:
+            self.transport.setTcpNoDelay(True)
+            self.transport.setTcpKeepAlive(True)  # a client whose machine is gone says nothing
+        except OSError:
+            pass  # some systems refuse both where the peer has just reset the connection
         self.transport.registerProducer(self, True)
         self._link.opened(self)
         if self._link.is_over:

@@ -94,8 +94,11 @@ class ReliableProtocol(Int32StringReceiver):
     def connectionMade(self) -> None:
         """Called by Twisted once connected."""
         if ITCPTransport.providedBy(self.transport):
-            self.transport.setTcpNoDelay(True)
-            self.transport.setTcpKeepAlive(True)
+            try:
+                self.transport.setTcpNoDelay(True)
+                self.transport.setTcpKeepAlive(True)
+            except OSError:
+                pass  # some systems refuse both where the peer has just reset the connection
         self.is_tls = bool(ISSLTransport.providedBy(self.transport))
         self.transport.registerProducer(_Tap(self), True)
         self.expect_within(self._host.config.join_seconds, self._host.join_timed_out)
@@ -220,7 +223,9 @@ class ReliableProtocol(Int32StringReceiver):
         self.state = step(self.state, given)
 
     def send_frames(self, out: list[bytes]) -> None:
-        """Write frames, all with one call."""
+        """Write frames, all with one call; none once the connection is given up."""
+        if self._latched:
+            return
         parts = []
         for frame in out:
             parts.append(len(frame).to_bytes(4, "big"))
@@ -228,7 +233,12 @@ class ReliableProtocol(Int32StringReceiver):
         data = b"".join(parts)
         self._counters.frames_out += len(out)
         self._counters.tcp_bytes_out += len(data)
-        self.transport.write(data)
+        try:
+            self.transport.write(data)
+        except OSError:
+            # The reactor cannot watch the socket. What was to leave may never do so, and only
+            # with another connection does a session know what its peer has.
+            self.abort()
 
     def finish(self, frame: bytes, given: Input) -> None:
         """Write a last frame and close; cut after the close deadline.
@@ -240,6 +250,8 @@ class ReliableProtocol(Int32StringReceiver):
             return
         self.step(given)
         self.send_frames([frame])
+        if self._latched:
+            return  # it could not be written
         self._latch()
         self.expect_within(self._host.config.close_seconds, ReliableProtocol.abort)
         half_close = getattr(self.transport, "loseWriteConnection", None)

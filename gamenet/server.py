@@ -382,6 +382,11 @@ class ServerHost(ServerCommands):
                 self._over(session, DisconnectReason.SESSION_LOST, "too many others wait as well")
 
     @property
+    def is_busy(self) -> bool:
+        # Who waits is out when the time is over, also where no connection and no port is left.
+        return super().is_busy or bool(self._away)
+
+    @property
     def suspended(self) -> int:
         """Players without a connection, whose sessions wait for another."""
         return len(self._away)
@@ -389,6 +394,7 @@ class ServerHost(ServerCommands):
     def waited_too_long(self, session: Session, reason: DisconnectReason) -> None:
         assert isinstance(session, ServerSession)
         self._over(session, reason, DISCONNECT_TEXTS[reason])
+        self._check_idle()
 
     def key_of(self, session: ServerSession) -> str:
         """What a player's address counts as at the gate."""

@@ -300,8 +300,8 @@ class ServerSession(Session):
         outgoing = self.outgoing
         config = self._config
         # Beyond the window, used or not: without a connection nothing is on its way.
-        messages = outgoing.messages - config.window_messages
-        size = outgoing.size - config.window_bytes
+        messages = outgoing.messages - self.limits.window_messages
+        size = outgoing.size - self.limits.window_bytes
         if messages > config.queue_messages or size > config.queue_bytes:
             if self._slow_since is None:
                 self._slow_since = now

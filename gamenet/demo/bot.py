@@ -173,16 +173,12 @@ class Bot:
             self._send_numbered()
 
     def _send_numbered(self) -> None:
-        """Send the next numbered message, unless there is no session or no room for it."""
-        client = self.client
-        gone = client.stats().get("verbs_for_gone")
+        """Send the next numbered message, unless there is no room for it."""
         try:
-            client.send(self.ledger.next())
+            self.client.send(self.ledger.next())
         except gamenet.QueueFull:
             return
-        # A session that is over, though we have not been told yet, takes nothing, and counts it.
-        if client.stats().get("verbs_for_gone") == gone:
-            self.ledger.was_sent()
+        self.ledger.was_sent()
 
     def take(self, event: Event) -> None:
         """Note what an event means for this bot."""
