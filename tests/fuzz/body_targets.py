@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 NOW = 1_000.0
 MAX_NUMBER = 0xFFFFFFFF
+NOTHING = 0xFFFF
+"""The ack of who has received nothing yet: the low half of -1."""
 
 
 class BodyTarget(Target):
@@ -185,7 +187,16 @@ class QualityTarget(Target):
         yield b"\x00" + TIME_REPLY.pack(now - 1, 0xFFFFFFFF, 0) * 2
         yield b"\x01\x08" + b"\x02" + ACKS.pack(7, 0xFFFFFFFF)
         yield b"\x01\xff" + b"\x02" + ACKS.pack(200, 0) + b"\x02" + ACKS.pack(250, 0b1010)
-        yield b"\x01\x03" + b"\x02" + ACKS.pack(0xFFFF, 0) + b"\x03"
+        yield b"\x01\x03" + b"\x02" + ACKS.pack(NOTHING, 0) + b"\x03"
+        yield b"\x02" + ACKS.pack(NOTHING, 0) + b"\x01\x03" + b"\x02" + ACKS.pack(2, 0b11)
+        yield b"\x01\x03" + b"\x02" + ACKS.pack(NOTHING, MAX_NUMBER) + b"\x02" + ACKS.pack(3, 0)
+        yield (
+            b"\x02"
+            + ACKS.pack(NOTHING - 1, 0)
+            + b"\x01\xff" * 257
+            + b"\x02"
+            + ACKS.pack(NOTHING, 1)
+        )
 
     def run(self, data: bytes, meter: Meter) -> None:
         cursor = Cursor(data)
@@ -206,8 +217,11 @@ class QualityTarget(Target):
             elif step == 2:
                 acks = cursor.take(ACKS_BYTES).ljust(ACKS_BYTES, b"\0")
                 low, bits = ACKS.unpack(acks)
+                before = quality.acked, quality.lost, quality.acknowledged_up_to
                 known = meter(quality.acknowledged, low, bits, sent, now)
-                check(known == (low < sent), "an ack of what was never sent", low, sent)
+                check(known == (low < sent or low == NOTHING), "an ack of what?", low, sent)
+                after = quality.acked, quality.lost, quality.acknowledged_up_to
+                check(low < sent or after == before, "an ack of nothing that tells something", low)
             else:
                 now += 1.0
                 highest += cursor.number()
@@ -224,6 +238,7 @@ class QualityTarget(Target):
         check(0.0 <= quality.loss_in <= 1.0, "no share", quality.loss_in)
         check(0.0 <= quality.loss_out <= 1.0, "no share", quality.loss_out)
         check(quality.acked + quality.lost <= sent, "more acknowledged than sent", quality.acked)
+        check(quality.acknowledged_up_to < sent, "acknowledged before it was sent", sent)
         check(quality.label, "no word for the path")
 
 

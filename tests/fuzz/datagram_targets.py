@@ -1,12 +1,15 @@
-"""The datagrams: a stranger's, and those of a peer that holds the keys and keeps no rule."""
+"""The datagrams: a stranger's, and those of a peer that holds the keys, beside and inside TCP."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from gamenet.core import frames
+from gamenet.core.frames import Kind
 from gamenet.core.inputs import encode_inputs
 from gamenet.core.wire import (
     ACKS,
+    ACKS_BYTES,
     CHALLENGE_BYTES,
     HEADER,
     HEADER_BYTES,
@@ -22,12 +25,23 @@ from gamenet.core.wire import (
     MessageType,
     pack_messages,
 )
+from gamenet.errors import DisconnectReason
 from gamenet.events import Unreliable
-from tests.core.pair import CID, CLIENT_ADDRESS, MOVES, SERVER_ADDRESS, STRANGER, Move, Pair
+from tests.core.pair import (
+    CID,
+    CLIENT_ADDRESS,
+    MOVES,
+    PERFECT,
+    SERVER_ADDRESS,
+    STRANGER,
+    Conditions,
+    Move,
+    Pair,
+)
 from tests.fakes import PORT
 from tests.fakes import SERVER_ADDRESS as WORLD_ADDRESS
 from tests.fuzz.harness import Cursor, Meter, Target, check
-from tests.fuzz.worlds import new_world
+from tests.fuzz.worlds import check_readable, new_world
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -43,6 +57,8 @@ PADDED = 0x40
 """In the byte of kind: the body is filled up to what a BIND has."""
 UNSEALED = 0x80
 """In the byte of kind: under the right header, the body as it is instead of a sealed one."""
+NOTHING = Conditions(loss=1.0)
+"""Datagrams do not pass."""
 MOST = 24
 """Datagrams of one input."""
 
@@ -228,4 +244,126 @@ class StrangerTarget(Target):
         )
 
 
-TARGETS = (SealedTarget(), StrangerTarget())
+class TunnelTarget(Target):
+    """What would be datagrams inside TCP, to either end, with and without datagrams beside them.
+
+    Before each a byte of flags, maybe a number, and a u16, its length.
+    """
+
+    name = "tunnel"
+    TO_CLIENT, BOUND, LATER = 1, 2, 4
+    """In the first byte: the receiver, whether datagrams pass, and whether they have for long."""
+    NUMBERED, AS_IT_IS, BOTH_WAYS, PAUSED = 1, 2, 4, 8
+    """In the flags: a u32 follows that is the number; the frame is just what follows its kind; a
+    datagram of the same number goes before; a second passes first."""
+
+    def seeds(self) -> Iterable[bytes]:
+        typed = MOVES.encode(Move(0.5))
+        boos = ((4, b"boo"), (4 | IS_MESSAGE, typed))
+        up = self._body((2, encode_inputs(3, 0, [1, 1, 2], 16)), (6, TIME_QUERY.pack(1)), *boos)
+        state = STATE.pack(5, 2, 3, 0, 0) + b"world"
+        down = self._body((3, INPUT_ACK.pack(0)), (1, state), (6, TIME_REPLY.pack(1, 2, 3)), *boos)
+        for first in range(8):
+            body = down if first & self.TO_CLIENT else up
+            to = bytes((first,))
+            yield to + self._one(body) * 3
+            yield to + self._one(body, self.BOTH_WAYS) + self._one(body, self.PAUSED) * 2
+            yield to + self._one(body, number=5) + self._one(body, number=4) + self._one(body) * 6
+            yield to + self._one(body, number=2**32 - 1) + self._one(body, number=2**31)
+            yield to + self._one(body, number=2**31 - 1) * 2 + self._one(body, number=2**32 - 2)
+            yield to + self._one(down if body is up else up) + self._one(body)
+            yield to + self._one(ACKS.pack(9, 5)) + self._one(body)
+            yield to + self._one(ACKS.pack(0, 0)) * 20
+            yield to + self._one(self._body((4, bytes(MAX_BODY_BYTES - 7)))) * 3
+            yield to + self._one(bytes(MAX_BODY_BYTES + 1))
+            yield to + self._one(bytes(ACKS_BYTES - 1))
+            yield to + self._one(body[:-1] + b"\x04\xff\xff")
+            yield to + self._one(bytes(4), self.AS_IT_IS) + self._one(b"", self.AS_IT_IS)
+        for message in MessageType:
+            yield b"\x00" + self._one(self._body((message | IS_MESSAGE, b"\xc0")))
+            changed = (message | IS_MESSAGE, STATE.pack(1, 0, 0, 0, 0) + typed)
+            yield b"\x01" + self._one(self._body(changed))
+
+    def _body(self, *messages: tuple[int, bytes]) -> bytes:
+        (part,) = pack_messages(list(messages))
+        return ACKS.pack(0xFFFF, 0) + part
+
+    def _one(self, body: bytes, flags: int = 0, number: int | None = None) -> bytes:
+        numbered = b""
+        if number is not None:
+            flags |= self.NUMBERED
+            numbered = number.to_bytes(4, "big")
+        return bytes((flags,)) + numbered + len(body).to_bytes(2, "big") + body
+
+    def run(self, data: bytes, meter: Meter) -> None:
+        cursor = Cursor(data)
+        first = cursor.number()
+        pair = Pair(codec=MOVES, conditions=PERFECT if first & self.BOUND else NOTHING)
+        pair.advance(3.0 if first & self.LATER else 0.5)
+        side = pair.client if first & self.TO_CLIENT else pair.server
+        pair.send_input(3)
+        pair.send_state(b"before")
+        pair.advance(0.1)
+        for _ in range(MOST):
+            if cursor.is_empty or side.ended is not None:
+                break
+            self._frame(pair, side, cursor, meter)
+        meter(pair.advance, 0.2)
+        self._check(pair, side)
+
+    def _frame(self, pair: Pair, side: Side, cursor: Cursor, meter: Meter) -> None:
+        flags = cursor.number()
+        if flags & self.PAUSED:
+            meter(pair.advance, 1.0)
+        sealer, counters = pair.other(side).session.sealer, side.counters
+        number = cursor.number(4) if flags & self.NUMBERED else sealer.number
+        body = cursor.take(cursor.number(2))
+        frame = frames.encode_tunnel(number, body)
+        if flags & self.AS_IT_IS:
+            frame = bytes((Kind.TUNNEL,)) + body
+        elif flags & self.NUMBERED:
+            pass
+        elif flags & self.BOTH_WAYS and ACKS_BYTES <= len(body) <= MAX_BODY_BYTES:
+            home = SERVER_ADDRESS if side is pair.client else CLIENT_ADDRESS
+            sealed = pair.sealed(pair.other(side), DatagramKind.DATA, body)
+            taken = side.session.datagrams_in
+            meter(pair.inject, side, sealed, home)
+            self._deliver(side, frame, meter)
+            check(side.session.datagrams_in <= taken + 1, "taken both ways", number)
+        else:
+            sealer.skip()
+        self._deliver(side, frame, meter)
+        if side.ended is None:
+            before = counters.tunnel_delivered, len(side.events)
+            self._deliver(side, frame, meter)
+            after = counters.tunnel_delivered, len(side.events)
+            check(after == before, "a replay was delivered", frame)
+
+    def _deliver(self, side: Side, frame: bytes, meter: Meter) -> None:
+        counters = side.counters
+        meter(side.frame_came, frame)
+        fates = counters.tunnel_delivered, counters.drop_tunnel_rate, counters.drop_tunnel_replayed
+        check(counters.tunnel_in == sum(fates) + (side.ended is not None), "uncounted", frame)
+
+    def _check(self, pair: Pair, side: Side) -> None:
+        check((pair.server.unaccounted(), pair.client.unaccounted()) == (0, 0), "uncounted")
+        # The other one may be told of inputs that it has never sent.
+        ends = {pair.server.ended, pair.client.ended} - {None}
+        check(ends <= {DisconnectReason.BAD_DATA}, "another end than that", ends)
+        for each in (pair.server, pair.client):
+            said = [frame for sender, frame in pair.frames if sender is each]
+            check_readable(said, from_server=each is pair.server)
+        for event in side.of(Unreliable):
+            check(isinstance(event.payload, bytes | Move), "an undeclared message", event)
+        numbers = [state.number for state in pair.states]
+        check(numbers == sorted(set(numbers)), "the world turned back", numbers)
+        if not ends:
+            before = len(pair.server.events), len(pair.client.events)
+            pair.send(pair.client, b"up")
+            pair.send(pair.server, b"down")
+            pair.advance(0.2)
+            after = len(pair.server.events), len(pair.client.events)
+            check(after[0] > before[0] and after[1] > before[1], "the session is dead", before)
+
+
+TARGETS = (SealedTarget(), StrangerTarget(), TunnelTarget())

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from gamenet.core import frames
 from gamenet.core.frames import Kind
+from gamenet.core.wire import ACKS, ACKS_BYTES, IS_LAST, MAX_BODY_BYTES
 from gamenet.errors import DisconnectReason, RefusalReason, WireError
 from tests.fuzz.harness import Meter, Target, check
 from tests.world import accept, hello
@@ -13,7 +14,7 @@ from tests.world import accept, hello
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-RESUME_BYTES = 16 + 32 + 8
+BACK = frames.Resume(bytes(range(16)), bytes(range(32)), 7)
 
 
 class HelloTarget(Target):
@@ -29,7 +30,14 @@ class HelloTarget(Target):
         yield frames.encode_hello(hello("ada", mechanism=3, auth=bytes(2_048)))
         yield frames.encode_hello(hello("ada", mechanism=3, auth=bytes(2_049)))
         yield frames.encode_hello(hello("n" * 255, game="é" * 127))
-        yield frames.encode_hello(hello("ada", flags=frames.HELLO_RESUME)) + bytes(RESUME_BYTES)
+        back = frames.encode_hello(hello("ada", resume=BACK))
+        yield back
+        yield back[:-1]
+        yield back + b"\0"
+        yield frames.encode_hello(hello("", flags=0xFF, resume=BACK._replace(received=2**64 - 1)))
+        yield frames.encode_hello(hello("ada", mechanism=2, auth=b"correct horse", resume=BACK))
+        yield frames.encode_hello(hello("ada", flags=frames.HELLO_RESUME))
+        yield whole + back[len(whole) :]
         for low, high in ((0, 1), (2, 1), (0, 0), (1, 65_535)):
             yield frames.encode_hello(hello("ada", min_version=low, max_version=high))
         yield whole[:-1]
@@ -43,12 +51,12 @@ class HelloTarget(Target):
         check(1 <= found.min_version <= found.max_version, "an empty range of versions", found)
         check(len(found.auth) <= frames.MAX_AUTH_BYTES, "too much auth data", len(found.auth))
         check(len(found.schema_hash) == 8, "a schema hash of another length", found.schema_hash)
-        again = frames.encode_hello(found)
-        if found.flags & frames.HELLO_RESUME:
-            check(data[: len(again)] == again, "a HELLO that reads differently", found)
-            check(len(data) - len(again) == RESUME_BYTES, "resume fields of another length")
-        else:
-            check(again == data, "a HELLO that reads differently", found)
+        check(frames.encode_hello(found) == data, "a HELLO that reads differently", found)
+        resumes = bool(found.flags & frames.HELLO_RESUME)
+        check((found.resume is not None) == resumes, "resume fields against the flag", found)
+        if found.resume is not None:
+            shown = f"<Resume received={found.resume.received}>"
+            check(repr(found.resume) == shown, "a token in a repr")
         secret = repr(found.auth)[2:-1]
         if len(found.auth) > 8 and secret not in repr(found.user):
             check(secret not in repr(found), "a secret in a repr")
@@ -68,6 +76,9 @@ class AcceptTarget(Target):
             yield frames.encode_accept(accept(**{field: 0}))
         yield frames.encode_accept(accept(player_id=0, version=2, suite=9))
         yield frames.encode_accept(accept(window_bytes=65_599))
+        resumed = frames.ACCEPT_INSECURE | frames.ACCEPT_RESUMED
+        yield frames.encode_accept(accept(flags=resumed, received=2**64 - 1, resume_seconds=60))
+        yield frames.encode_accept(accept(flags=resumed, resume_token=bytes(range(32))))
         yield whole[:-1]
 
     def run(self, data: bytes, meter: Meter) -> None:
@@ -129,6 +140,9 @@ class FrameTarget(Target):
             frames.encode_ping(Kind.PONG, 0),
             frames.encode_rekey(1, bytes(range(32))),
             frames.encode_rekeyed(1),
+            frames.encode_tunnel(2**32 + 5, ACKS.pack(0xFFFF, 0)),
+            frames.encode_tunnel(0xFFFFFFFF, ACKS.pack(7, 3) + bytes((4 | IS_LAST,)) + b"boo"),
+            frames.encode_tunnel(1, bytes(MAX_BODY_BYTES)),
             frames.encode_bye(DisconnectReason.KICKED, "é" * 100),
         ):
             yield whole
@@ -176,6 +190,12 @@ class FrameTarget(Target):
             epoch = attempt(meter, frames.decode_rekeyed, data)
             if epoch is not None:
                 yield epoch, frames.encode_rekeyed(epoch)
+        elif kind == Kind.TUNNEL:
+            tunnelled = attempt(meter, frames.decode_tunnel, data)
+            if tunnelled is not None:
+                size = len(tunnelled[1])
+                check(ACKS_BYTES <= size <= MAX_BODY_BYTES, "a body that is no datagram's", size)
+                yield tunnelled, frames.encode_tunnel(*tunnelled)
         elif kind == Kind.BYE:
             ending = attempt(meter, frames.decode_bye, data)
             if ending is not None:

@@ -10,6 +10,7 @@ from tests.fuzz import (
     frame_targets,
     identity_targets,
     message_targets,
+    resume_targets,
     status_targets,
     stream_targets,
     text_targets,
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 MODULES = (
     frame_targets,
     stream_targets,
+    resume_targets,
     datagram_targets,
     body_targets,
     message_targets,

@@ -12,15 +12,38 @@ from typing import TYPE_CHECKING
 
 from gamenet.core import frames
 from gamenet.core.frames import Kind
+from gamenet.core.inputs import encode_inputs
+from gamenet.core.wire import (
+    ACKS,
+    INPUT_ACK,
+    IS_MESSAGE,
+    MAX_BODY_BYTES,
+    STATE,
+    TIME_QUERY,
+    TIME_REPLY,
+    MessageType,
+    pack_messages,
+)
 from gamenet.errors import DisconnectReason, RefusalReason
-from gamenet.events import Chat, Connected, Disconnected, Joined, Left, Received
+from gamenet.events import (
+    Chat,
+    Connected,
+    Disconnected,
+    Joined,
+    Left,
+    Received,
+    Resumed,
+    Suspended,
+    Unreliable,
+)
+from tests.core.terms import SESSION_ID
 from tests.fakes import framed
 from tests.fuzz.harness import Cursor, Meter, Target, check, is_safe
-from tests.fuzz.worlds import Nudge, SlowPortal, check_readable, meet, new_world
+from tests.fuzz.worlds import Nudge, SlowPortal, check_readable, meet, meet_again, new_world
 from tests.world import ClientEnd, World, accept, hello
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from tests.fakes import Stranger
 
@@ -51,6 +74,32 @@ def wait(tenths: int) -> bytes:
 def long(frame: bytes, size: int) -> bytes:
     """A frame filled with zeros as a step."""
     return (LONG | size // 16).to_bytes(2, "big") + bytes((len(frame),)) + frame
+
+
+def tunnel(number: int, *messages: tuple[int, bytes], ack: int = 0xFFFF, bits: int = 0) -> bytes:
+    """A TUNNEL frame as a step."""
+    (part,) = pack_messages(list(messages)) if messages else [b""]
+    return step(frames.encode_tunnel(number, ACKS.pack(ack, bits) + part))
+
+
+def tunnels(*good: tuple[int, bytes]) -> Iterator[bytes]:
+    """Steps with TUNNEL frames: what is right with these messages, and what is wrong with any."""
+    yield b"".join(tunnel(number, each) for number, each in enumerate(good)) + tunnel(9, *good)
+    yield tunnel(0, *good) * 2 + tunnel(2, *good) + tunnel(1, good[0], ack=0) + tunnel(1)
+    yield tunnel(0xFFFFFFFF, *good) + tunnel(0x7FFFFFFF, *good) + tunnel(0, *good)
+    yield tunnel(0, ack=0) + tunnel(1, ack=0x7FFF, bits=0xFFFFFFFF) + tunnel(2) * 20
+    yield tunnel(0, *good, ack=1, bits=1) + wait(30) + tunnel(1, *good) + wait(160)
+    yield tunnel(0, (MessageType.UNRELIABLE, bytes(1_000))) + tunnel(1, *good) * 3
+    yield tunnel(0, *[(int(MessageType.UNRELIABLE), b"")] * 16)
+    for kind in (*MessageType, 0, 7):
+        yield tunnel(0, good[0], (kind, b"x"))
+        yield tunnel(0, (kind | IS_MESSAGE, b"\xc0"), good[0])
+    whole = frames.encode_tunnel(0, bytes(6) + b"\x44boo")
+    yield step(whole[:5])
+    yield step(whole[:10])
+    yield step(whole[:-4] + b"\x04\xff\xff")
+    yield step(whole[:-4] + b"\x04\x00\x00" * 17)
+    yield long(whole[:-4] + b"\x44", 5 + MAX_BODY_BYTES) + long(whole, 65_536)
 
 
 def feed(world: World, stranger: Stranger, cursor: Cursor, meter: Meter, *, raw: bool) -> None:
@@ -113,7 +162,16 @@ class ServerStreamTarget(Target):
         ):  # fmt: skip
             frame = frames.encode_hello(hello(**{"user": "eve", **changed}))
             yield bytes((self.UNJOINED, 0)) + step(frame)
-        yield bytes((self.UNJOINED, 0)) + step(frames.encode_hello(hello("e", flags=7)) + bytes(56))
+        back = step(
+            frames.encode_hello(hello("eve", resume=frames.Resume(SESSION_ID, bytes(32), 0)))
+        )
+        yield bytes((self.UNJOINED, 0)) + back
+        yield bytes((self.UNJOINED | self.BESIDE_ADA, 1)) + back + back
+        yield bytes((self.UNJOINED, 0)) + back + say_hello + ack
+        yield bytes((self.DECIDING | self.BESIDE_ADA, 0)) + say_hello + back
+        yield bytes((self.UNCONFIRMED, 0)) + back
+        for second in (say_hello, back):
+            yield bytes((self.JOINED | self.BESIDE_ADA, 0)) + talk + second + talk
         yield bytes((self.UNJOINED | AS_IT_IS, 0)) + framed(frames.encode_hello(hello("eve")))
         yield bytes((self.UNJOINED | AS_IT_IS, 0)) + b"GET / HTTP/1.1\r\n\r\n"
         yield bytes((self.UNJOINED | AS_IT_IS, 0)) + b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"
@@ -129,6 +187,14 @@ class ServerStreamTarget(Target):
         yield bytes((self.JOINED, 0)) + talk + step(frames.encode_ack(1))
         yield bytes((self.JOINED, 0)) + long(typed[:3], 65_536) + long(b"\x04\0\0", 65_600)
         yield bytes((self.JOINED, 0)) + step(frames.encode_rekeyed(1)) + talk
+        inputs = (int(MessageType.INPUT), encode_inputs(3, 0, [1, 1, 2], 16))
+        boo = (int(MessageType.UNRELIABLE), b"boo")
+        asks = (int(MessageType.TIME), TIME_QUERY.pack(7))
+        for through in tunnels(inputs, boo, (boo[0] | IS_MESSAGE, typed[3:]), asks):
+            yield bytes((self.JOINED, 0)) + through
+        yield bytes((self.UNCONFIRMED, 0)) + tunnel(0, inputs)
+        yield bytes((self.NOT_TAKING, 0)) + tunnel(0, inputs, boo) + tunnel(1, boo) * 9
+        yield bytes((self.UNJOINED, 0)) + tunnel(0, boo)
         for kind in range(14):
             yield bytes((self.JOINED, 0)) + step(bytes((kind,)) + bytes(8))
         yield bytes((self.JOINED, 0)) + step(b"")
@@ -183,7 +249,7 @@ class ServerStreamTarget(Target):
         said_so = [event for event in world.server.events if isinstance(event, Chat | Received)]
         if state == self.NOT_TAKING:
             check(len(said_so) <= WINDOW, "more messages than the window allows", len(said_so))
-        for event in world.server.of(Received):
+        for event in (*world.server.of(Received), *world.server.of(Unreliable)):
             check(isinstance(event.payload, bytes | Nudge), "an undeclared message", event.payload)
 
     def _check_left(self, world: World) -> None:
@@ -195,10 +261,14 @@ class ServerStreamTarget(Target):
 
 
 class ClientStreamTarget(Target):
-    """What comes to a client: as the answer to its HELLO, and in the game."""
+    """What comes to a client: as the answer to its HELLO, in the game, and when it comes back."""
 
     name = "client_stream"
     AWAITING, JOINED, NOT_TAKING = range(3)
+    BACK = 0x40
+    """In the first byte: it had joined and lost its connection, and this is what another brings."""
+    TERMS = accept(window_messages=WINDOW, window_bytes=70_000, resume_seconds=5)
+    RESUMED = TERMS._replace(flags=frames.ACCEPT_INSECURE | frames.ACCEPT_RESUMED, cid=0xBACC)
 
     def seeds(self) -> Iterable[bytes]:
         accepted = step(frames.encode_accept(accept()))
@@ -241,31 +311,90 @@ class ClientStreamTarget(Target):
         for kind in range(14):
             yield bytes((self.JOINED, 0)) + step(bytes((kind,)) + bytes(8))
         yield bytes((self.NOT_TAKING, 0)) + step(frames.encode_data(False, 0, b"x")) * 9
+        state = (int(MessageType.STATE), STATE.pack(5, 2, 3, 0, 0) + b"world")
+        boo = (int(MessageType.UNRELIABLE), b"boo")
+        settled = (int(MessageType.INPUT_ACK), INPUT_ACK.pack(0))
+        tells = (int(MessageType.TIME), TIME_REPLY.pack(1, 2, 3))
+        for through in tunnels(state, boo, settled, tells):
+            yield bytes((self.JOINED, 0)) + through
+        yield bytes((self.AWAITING, 0)) + tunnel(0, boo)
+        yield bytes((self.NOT_TAKING, 0)) + tunnel(0, state, boo) + tunnel(1, boo) * 9
+        yield from self._seeds_of_who_comes_back(talk, bye, tunnel(0, state, boo))
+
+    def _seeds_of_who_comes_back(self, talk: bytes, bye: bytes, through: bytes) -> Iterable[bytes]:
+        resumed = step(frames.encode_accept(self.RESUMED))
+        yield bytes((self.AWAITING, 0)) + resumed + talk
+        yield bytes((self.AWAITING | self.BACK, 0)) + resumed + talk + through + bye
+        yield bytes((self.AWAITING | self.BACK, 1)) + resumed + resumed
+        yield bytes((self.AWAITING | self.BACK, 0)) + wait(60)
+        yield bytes((self.AWAITING | self.BACK, 0)) + bye
+        yield bytes((self.AWAITING | self.BACK, 0)) + through + resumed
+        for reason in (*RefusalReason, 99):
+            yield bytes((self.AWAITING | self.BACK, 0)) + step(bytes((Kind.REFUSE, reason, 0, 3)))
+        for fields in (
+            {"flags": frames.ACCEPT_INSECURE}, {"flags": 0xFF}, {"session_id": bytes(16)},
+            {"player_id": 8}, {"received": 1}, {"received": 3}, {"received": 4},
+            {"received": 2**64 - 1}, {"cid": self.TERMS.cid}, {"udp_port": 1}, {"name": "eve"},
+            {"window_messages": 1}, {"input_bits": 1}, {"resume_seconds": 0},
+        ):  # fmt: skip
+            changed = self.RESUMED._replace(**fields)
+            yield bytes((self.AWAITING | self.BACK, 0)) + step(frames.encode_accept(changed)) + talk
+        yield bytes((self.AWAITING | self.BACK | AS_IT_IS, 7)) + framed(
+            frames.encode_accept(self.RESUMED)
+        )
+        yield bytes((self.JOINED | self.BACK, 9)) + talk * 2 + through * 2 + bye
+        yield bytes((self.JOINED | self.BACK, 0)) + step(frames.encode_ack(3)) + wait(160)
+        yield (
+            bytes((self.JOINED | self.BACK, 0)) + step(frames.encode_rekey(1, bytes(32))) + through
+        )
+        yield bytes((self.NOT_TAKING | self.BACK, 0)) + step(frames.encode_data(False, 0, b"x")) * 9
 
     def run(self, data: bytes, meter: Meter) -> None:
         cursor = Cursor(data)
         first = cursor.number()
-        state = first % AS_IT_IS % 3
+        state, back = first % self.BACK % 3, bool(first & self.BACK)
         with new_world() as world:
-            client, server = meet(world)
-            if state != self.AWAITING:
-                terms = accept(window_messages=WINDOW, window_bytes=70_000)
-                server.say_frame(frames.encode_accept(terms))
+            client, server = meet(world, redials=back)
+            if back or state != self.AWAITING:
+                server.say_frame(frames.encode_accept(self.TERMS))
                 client.verbs.send(b"one")
                 client.verbs.send(Nudge(0.5))
                 client.verbs.say("hello")
                 world.settle()
+            before = server
+            if back:
+                server = meet_again(world, before)
+                if state != self.AWAITING:
+                    server.say_frame(frames.encode_accept(self.RESUMED))
             client.recorder.taking = state != self.NOT_TAKING
             feed(world, server, cursor, meter, raw=bool(first & AS_IT_IS))
             client.recorder.taking = True
             world.run(0.2)
             check_readable(server.frames, from_server=False)
+            if back:
+                self._check_back(client, before, server)
             server.abort()
+            client.host.leave()
             world.settle()
             self._check(client)
             if state == self.NOT_TAKING:
                 came = [each for each in client.events if isinstance(each, Chat | Received)]
                 check(len(came) <= WINDOW, "more messages than the window allows", len(came))
+
+    def _check_back(self, client: ClientEnd, before: Stranger, server: Stranger) -> None:
+        back = frames.decode_hello(server.frames[0]).resume
+        shown = frames.Resume(self.TERMS.session_id, self.TERMS.resume_token, 0)
+        check(back == shown, "another session to resume than the one it had", back)
+        said, again = (
+            [frame for frame in each.frames if frame[0] in (Kind.DATA, Kind.SAY)]
+            for each in (before, server)
+        )
+        check(said[len(said) - len(again) :] == again, "not the rest of what it had said", again)
+        told = [type(each) for each in client.events if isinstance(each, Suspended | Resumed)]
+        most = [Suspended, Resumed, Suspended]  # the last for a connection that falls silent
+        check(told and told == most[: len(told)], "not told what became of it", told)
+        answered = any(frame[0] == Kind.ACK for frame in server.frames)
+        check(answered <= (Resumed in told), "an ACK to who has not resumed it", server.frames)
 
     def _check(self, client: ClientEnd) -> None:
         check(len(client.of(Disconnected)) == 1, "no end, or more than one", client.events)
@@ -275,8 +404,10 @@ class ClientStreamTarget(Target):
             check(is_safe(event.text) and is_safe(event.player.name), "not cleaned", event)
         for end in client.of(Disconnected):
             check(end.text and is_safe(end.text), "an end that is not cleaned", end)
-            check((end.refusal is not None) == (end.reason is DisconnectReason.REFUSED), "why", end)
-        for event in client.of(Received):
+            no_session = client.of(Suspended) and end.refusal is RefusalReason.NO_SESSION
+            refused = DisconnectReason.SESSION_LOST if no_session else DisconnectReason.REFUSED
+            check((end.refusal is not None) == (end.reason is refused), "why", end)
+        for event in (*client.of(Received), *client.of(Unreliable)):
             check(isinstance(event.payload, bytes | Nudge), "an undeclared message", event.payload)
 
 

@@ -16,6 +16,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from gamenet.config import ClientConfig
 from gamenet.core import frames
 from gamenet.core.frames import Kind
+from gamenet.core.wire import split_messages
 from gamenet.credentials import IPlayerAvatar, PlayerAvatar
 from gamenet.errors import WireError
 from gamenet.messages import Message, Unit
@@ -92,17 +93,38 @@ def new_world(**fields: Any) -> Iterator[World]:
         check(line.isprintable() and len(line) <= MAX_LINE, "not one clean line of a log", line)
 
 
-def meet(world: World, user: str = "ada", **fields: Any) -> tuple[ClientEnd, Stranger]:
-    """A client of *world* that has said HELLO to a server which is none."""
-    factory = StrangerFactory()
-    listening = world.machine().listenTCP(ELSEWHERE[1], factory, interface=ELSEWHERE[0])
+def meet(
+    world: World, user: str = "ada", *, redials: bool = False, **fields: Any
+) -> tuple[ClientEnd, Stranger]:
+    """A client of *world* that has said HELLO to a server which is none.
+
+    :param redials: it gets its connection back when it loses it.
+    """
+    factory, listening = _listen(world)
     config = ClientConfig(insecure=True, messages=(Nudge,), **fields)
-    client = ClientEnd(world.machine(), config, user, None, ELSEWHERE)
+    client = ClientEnd(world.machine(), config, user, None, ELSEWHERE, redials=redials)
     listening.stopListening()
     world.clients.append(client)
     world.strangers += factory.made
     world.settle()
     return client, factory.made[0]
+
+
+def meet_again(world: World, stranger: Stranger) -> Stranger:
+    """Cut the connection of a client that redials, and let it come back to who is no server."""
+    factory, listening = _listen(world)
+    stranger.abort()
+    world.run(1.0)
+    listening.stopListening()
+    world.strangers += factory.made
+    world.settle()
+    (again,) = factory.made
+    return again
+
+
+def _listen(world: World) -> tuple[StrangerFactory, Any]:
+    factory = StrangerFactory()
+    return factory, world.machine().listenTCP(ELSEWHERE[1], factory, interface=ELSEWHERE[0])
 
 
 def check_readable(said: list[bytes], *, from_server: bool) -> None:
@@ -114,11 +136,17 @@ def check_readable(said: list[bytes], *, from_server: bool) -> None:
             check(False, "our own frame cannot be read", frame[:64], error)
 
 
-_BOTH = {
+def _decode_tunnel(frame: bytes) -> list[tuple[int, bytes]]:
+    """The messages in a TUNNEL."""
+    return split_messages(frames.decode_tunnel(frame)[1])
+
+
+_BOTH: dict[Kind, Any] = {
     Kind.DATA: frames.decode_data,
     Kind.ACK: frames.decode_ack,
     Kind.PING: frames.decode_ping,
     Kind.PONG: frames.decode_ping,
+    Kind.TUNNEL: _decode_tunnel,
     Kind.BYE: frames.decode_bye,
 }
 _DECODERS: dict[tuple[int, bool], Any] = {
