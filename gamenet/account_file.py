@@ -33,10 +33,8 @@ def read_file(path: str, field: str) -> bytes:
     :raises ConfigError: naming *field*, if it cannot be, or is too large or no file.
     """
     try:
-        # Opening a pipe would wait for somebody to write into it.
-        handle = os.open(path, os.O_RDONLY | _BINARY | getattr(os, "O_NONBLOCK", 0))
-        with open(handle, "rb") as file:
-            if not stat.S_ISREG(os.fstat(handle).st_mode):
+        with open(path, "rb", opener=_open_now) as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                 raise ConfigError(field, f"{path} is not a file")
             data = file.read(MAX_BYTES + 1)
     except OSError as error:
@@ -44,6 +42,11 @@ def read_file(path: str, field: str) -> bytes:
     if len(data) > MAX_BYTES:
         raise ConfigError(field, f"{path} is larger than {MAX_BYTES} bytes; use tickets instead")
     return data
+
+
+def _open_now(path: str, flags: int) -> int:
+    """Open a file; a pipe would wait for somebody to write into it."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def parse(data: bytes, path: str, field: str) -> list[Record]:

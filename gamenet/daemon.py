@@ -70,7 +70,8 @@ def refuse_start(text: str, twistd: Mapping[str, Any]) -> NoReturn:
     pipe = twistd.get("statusPipe")
     if pipe is not None:
         # The process at the terminal waits for news of its daemon; it reads 100 bytes.
-        os.write(pipe, f"1 gamenet: {text}".encode("ascii", "replace")[:100])
+        with contextlib.suppress(OSError):
+            os.write(pipe, f"1 gamenet: {text}".encode("ascii", "replace")[:100])
     refuse(text)
 
 
@@ -92,7 +93,8 @@ def _leave() -> None:
         logging.shutdown()
         for stream in (sys.__stdout__, sys.__stderr__):
             if stream is not None:
-                stream.flush()
+                with contextlib.suppress(OSError, ValueError):
+                    stream.flush()
         os._exit(_exit_status)
 
 

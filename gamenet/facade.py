@@ -140,7 +140,11 @@ class GameServer(GameLoop, ServerVerbs):
             self._connect(service.host, bridge)
             self._service = service
             self._game_thread = service.thread
-            service.startService()
+            try:
+                service.startService()
+            except BaseException:
+                service.stopService()  # a port may be open, and nobody else knows of it
+                raise
             return service
 
         try:

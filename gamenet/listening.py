@@ -183,7 +183,13 @@ class Listening:
         :raises ListenFailed: if it is no socket to listen on, or others could reach it.
         """
         try:
-            with socket.socket(fileno=os.dup(number)) as found:
+            copy = os.dup(number)
+            try:
+                found = socket.socket(fileno=copy)
+            except OSError:
+                os.close(copy)
+                raise
+            with found:
                 if found.family not in _INTERNET or found.type != socket.SOCK_STREAM:
                     raise ListenFailed(f"descriptor {number} is not a TCP socket")
                 host, port = found.getsockname()[:2]

@@ -137,13 +137,20 @@ class LoginPool:
             job = self._waiting.popleft()
             self._running += 1
             self.jobs += 1
-            self._pool.callInThreadWithCallback(
-                lambda well, result, job=job: self._reactor.callFromThread(
-                    self._ended, job, result
-                ),
-                job.call,
-                *job.arguments,
-            )
+            try:
+                self._pool.callInThreadWithCallback(
+                    lambda well, result, job=job: self._reactor.callFromThread(
+                        self._ended, job, result
+                    ),
+                    job.call,
+                    *job.arguments,
+                )
+            except RuntimeError:
+                # The system has no thread for us now.
+                self._running -= 1
+                self.jobs -= 1
+                self.refused += 1
+                job.done.errback(LoginRefused(RefusalReason.BUSY, RETRY_SECONDS))
 
     def _start_threads(self) -> Any:
         if self._reactor is None:

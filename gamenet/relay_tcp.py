@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
+from twisted.internet.defer import maybeDeferred
 from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IHalfCloseableProtocol, IPushProducer
 from twisted.internet.protocol import Factory, Protocol, connectionDone
@@ -124,7 +125,11 @@ class End(Protocol):
                 other.end_writing()
                 break
             self._held_bytes -= len(data)
-            other.transport.write(data)
+            try:
+                other.transport.write(data)
+            except OSError:
+                self._link.cut()  # the reactor cannot watch the socket, and no byte may be missing
+                return
         if self._held_bytes <= MOST_HELD_BYTES // 2:
             self._read_on()
 
@@ -217,7 +222,7 @@ class Link:
         factory = Factory()
         factory.noisy = False
         factory.buildProtocol = lambda addr: self.server  # type: ignore[method-assign]
-        self._attempt = attempt = endpoint.connect(factory)
+        self._attempt = attempt = maybeDeferred(endpoint.connect, factory)
         attempt.addCallbacks(self._connected, self._failed)
 
     def _connected(self, _: object) -> None:

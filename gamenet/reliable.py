@@ -222,10 +222,13 @@ class ReliableProtocol(Int32StringReceiver):
         """
         self.state = step(self.state, given)
 
-    def send_frames(self, out: list[bytes]) -> None:
-        """Write frames, all with one call; none once the connection is given up."""
+    def send_frames(self, out: list[bytes]) -> bool:
+        """Write frames, all with one call; none once the connection is given up.
+
+        :returns: False if it is.
+        """
         if self._latched:
-            return
+            return False
         parts = []
         for frame in out:
             parts.append(len(frame).to_bytes(4, "big"))
@@ -239,6 +242,8 @@ class ReliableProtocol(Int32StringReceiver):
             # The reactor cannot watch the socket. What was to leave may never do so, and only
             # with another connection does a session know what its peer has.
             self.abort()
+            return False
+        return True
 
     def finish(self, frame: bytes, given: Input) -> None:
         """Write a last frame and close; cut after the close deadline.
@@ -249,9 +254,8 @@ class ReliableProtocol(Int32StringReceiver):
         if self._latched or self.state in (State.CLOSING, State.CLOSED):
             return
         self.step(given)
-        self.send_frames([frame])
-        if self._latched:
-            return  # it could not be written
+        if not self.send_frames([frame]):
+            return
         self._latch()
         self.expect_within(self._host.config.close_seconds, ReliableProtocol.abort)
         half_close = getattr(self.transport, "loseWriteConnection", None)

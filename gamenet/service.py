@@ -153,8 +153,9 @@ class GameServerService(Service):
                 seconds=self.config.switch_interval_seconds,
             )
         if self._thread is not None:
-            self._game_done = Deferred()
             self._thread.start()
+            # Its end is heard in a later turn.
+            self._game_done = Deferred()
 
     def reload(self) -> bool:
         """Read the certificate and its key again; players who are in notice nothing.
