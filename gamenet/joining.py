@@ -280,7 +280,8 @@ class Door:
             self._host.failed("a join failed")
             if protocol.state is State.AWAITING_LOGIN:
                 self._host.refuse(protocol, RefusalReason.INTERNAL)
-                log_out(login[2])
+                if isinstance(login, tuple):  # or it may be what did not work
+                    log_out(login[2])
 
     def _join(self, login: Login, protocol: ReliableProtocol, name: str, proved: bool) -> None:
         """Look again, for others may have come in meanwhile; then create the session."""

@@ -184,7 +184,7 @@ class WorldTests(SynchronousTestCase):
         self.assertEqual(client.end().reason, DisconnectReason.UNREACHABLE)
         client.recorder.taking = False
         client.forget()
-        client.host.over = False
+        client.host.over = client.host._is_ending = False
         client.host.unreachable("again")
         world.run(1.0)
         self.assertEqual(client.events, [])
