@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from gamenet.addresses import Place
     from gamenet.config import ServerConfig
     from gamenet.game import AnyGame
-    from gamenet.server import ServerHost
+    from gamenet.server_host import ServerHost
 
 log = Logger()
 

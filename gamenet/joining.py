@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from twisted.python.failure import Failure
 
     from gamenet.reliable import ReliableProtocol
-    from gamenet.server import ServerHost
+    from gamenet.server_host import ServerHost
 
 log = Logger()
 HIGH_WATER = 0.75

@@ -14,7 +14,7 @@ import textwrap
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any, Final
 
-from gamenet import faults, gate, joining, server, server_verbs
+from gamenet import faults, gate, joining, server_host, server_verbs
 from gamenet.config import ClientConfig, ServerConfig
 from gamenet.core import (
     client_session,
@@ -106,7 +106,7 @@ FIXED: Final[tuple[tuple[str, float, str], ...]] = (
     ("A queue so far over its cap cuts the player at once", server_verbs.CUT_FACTOR, "times"),
     ("Fullness of the bridge above which joins are BUSY", 100 * joining.HIGH_WATER, "%"),
     ("Open files kept free for other uses", gate.RESERVED_FILES, "files"),
-    ("Open files kept free for telling newcomers FULL", server.UNJOINED_FILES, "files"),
+    ("Open files kept free for telling newcomers FULL", server_host.UNJOINED_FILES, "files"),
     ("What a peer sent, as far as a log line shows it", faults.MAX_LOGGED, "characters"),
     ("Faults and addresses remembered by the log", faults.TABLE, "entries"),
 )

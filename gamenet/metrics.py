@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from twisted.web.http import Request
 
     from gamenet.core.session import Session
-    from gamenet.server import ServerHost
+    from gamenet.server_host import ServerHost
 
 log = Logger()
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from gamenet.core.server_session import ServerSession
     from gamenet.joining import Door
     from gamenet.reliable import ReliableProtocol
-    from gamenet.server import ServerHost
+    from gamenet.server_host import ServerHost
 
 
 def resume(host: ServerHost, door: Door, protocol: ReliableProtocol, back: frames.Resume) -> None:

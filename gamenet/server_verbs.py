@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from gamenet.core.seat import Seat
     from gamenet.messages import Payload
-    from gamenet.server import ServerHost
+    from gamenet.server_host import ServerHost
     from gamenet.verbs import Outbox
 
 CUT_FACTOR: Final = 2

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from gamenet.config import ServerConfig
     from gamenet.facade import GameServer
-    from gamenet.server import ServerHost
+    from gamenet.server_host import ServerHost
     from gamenet.server_verbs import ServerVerbs
     from gamenet.sinks import Sink
 

@@ -588,12 +588,12 @@ class JoiningTests(WorldCase):
         self.assertEqual(portal.logouts, 2)
         self.plays(world.join("ada"))
 
-    @row(at("server.ServerHost.told_udp_port", "transport.getHost", "transport.getHost 2"))
+    @row(at("server_host.ServerHost.told_udp_port", "transport.getHost", "transport.getHost 2"))
     def test_a_socket_that_does_not_know_its_name(self) -> None:
         portal = Portal()
         world = self.world(portal=portal)
         for kind in (FakeTransport, SimulatedPort):
-            self.strike(kind, "getHost", os_error("ENOBUFS"), by="server")
+            self.strike(kind, "getHost", os_error("ENOBUFS"), by="server_host")
             client = world.client("ada")
             world.play(0.2)
             self.assertEqual(refusal_of(client), RefusalReason.INTERNAL)
