@@ -15,6 +15,7 @@ from gamenet.core.record import Opener, Schedule
 from gamenet.core.wire import HEADER, PADDING, DatagramKind
 from gamenet.errors import DisconnectReason, RefusalReason
 from gamenet.events import Connected, Disconnected, Input, Joined, PathChanged
+from gamenet.testing import Simulation
 from tests import world as world_module
 from tests.fakes import PORT, SERVER_ADDRESS, StrangerFactory
 from tests.threats.attack import NO_ACCEPT_LIMITS, ThreatCase, plain_stranger
@@ -81,6 +82,28 @@ class NonceTests(SynchronousTestCase):
         # Each join has a key of its own in each direction.
         self.assertEqual(len(self.keys), 20_000)
         self.assertEqual(len(self.used), 20_000 + 3 * 5_000)
+
+    def test_aThousandReturnsToSessionsRepeatNone(self) -> None:
+        """The same session on one connection after another, on servers that restart."""
+        for restart in range(2):
+            with Simulation(seed=f"returns {restart}") as simulation:
+                server, client = simulation.server, simulation.clients[0]
+                server.events()
+                (player,) = server.players
+                returns = 0
+                while returns < 500:
+                    client.send_input(returns & 7)
+                    server.send_state(player, b"state")
+                    simulation.step(2)
+                    simulation.network.cut_tcp(client)
+                    simulation.until(lambda: client.stats()["resumes"] > returns)  # noqa: B023
+                    simulation.step()
+                    client.events()
+                    returns += 1
+        self.assertEqual(self.repeated, 0)
+        # Each connection has a key of its own in each direction.
+        self.assertEqual(len(self.keys), 2 * (2 * 500 + 2))
+        self.assertGreater(len(self.used), 4 * 1_000)
 
     def test_newKeysInTheMiddleOfAGameRepeatNone(self) -> None:
         world = World(self, secure=True, rekey_datagrams=40)
