@@ -143,6 +143,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     demo.add_argument("--bots", type=_count, default=50, metavar="N", help="players (default 50)")
     _add_run(demo, 20.0)
+    demo.add_argument(
+        "--no-delta",
+        dest="delta",
+        action="store_false",
+        help="send every state whole, to see what differences save",
+    )
     add_simulation(demo)
     add_chaos(demo, may_kill=True)
     add_trace(demo)
@@ -284,6 +290,7 @@ def _load(arguments: argparse.Namespace, interrupt: Interrupt) -> int:
             chaos=arguments.chaos,
             script=script,
             trace=arguments.trace,
+            delta=arguments.delta,
         )
         outcome = run_demo(plan, interrupt, sys.stderr)
     else:

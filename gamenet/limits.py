@@ -68,6 +68,9 @@ class ServerLimits(CommonConfig):
     """A player who sends this many times ``datagrams_per_second`` ..."""
     rate_abuse_seconds: int = 10
     """... for so many seconds on end is cut as ``RATE``."""
+    baseline_bytes: int = 131_072
+    """Bytes of states sent to one player that are remembered until the player acknowledges one, so
+    that the next ones go as their difference to it. With 0 every state goes whole."""
     challenges_per_second: int = 3
     """Proofs of an address that one player's session asks for, never with more bytes than a BIND
     brought or with a few more than another datagram may have."""
@@ -138,7 +141,7 @@ class ServerLimits(CommonConfig):
             "max_used_tickets",
             "max_suspended",
         )
-        self._at_least(0, "resume_seconds")
+        self._at_least(0, "resume_seconds", "baseline_bytes")
         self._at_most(0xFFFF, "fits the protocol", "resume_seconds")
         self._at_least(2, "rate_abuse_factor")
         self._at_least(1, "frames_per_second", "chats_per_second")

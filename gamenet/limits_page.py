@@ -98,6 +98,8 @@ FIXED: Final[tuple[tuple[str, float, str], ...]] = (
     ("Packet numbers of a session", window.MAX_NUMBER, "datagrams"),
     ("Hard stop: what one key may seal at most", record.HARD_STOP, "datagrams"),
     ("Old keys still open after the first datagram under new ones", keyring.OLD_KEYS_SECONDS, "s"),
+    ("A state of the world", wire.MAX_STATE_BYTES, "bytes"),
+    ("States from a baseline to the one that is told by it", wire.BASELINE_SPAN, "states"),
     ("Unacknowledged inside TCP of what is not reliable", tunnel.MAX_FLYING_BYTES, "bytes"),
     ("Silence on TCP after a change of address", client_session.PROBE_SECONDS, "s"),
     ("Longest pause of reading because of a rate", rates.LONGEST_PAUSE_SECONDS, "s"),

@@ -204,8 +204,11 @@ class ServerVerbs:
     def send_state(self, player: Player, payload: Payload) -> int:
         """Give a player the newest view of the world; one not yet sent is replaced.
 
+        What changed since a state that the player is known to hold is all that is sent of it, where
+        that is less; one that does not fit a datagram goes in several and is lost with any of them.
+
         :returns: its number, or 0 if the player has just left.
-        :raises MessageTooLarge: beyond one datagram.
+        :raises MessageTooLarge: beyond 16 KiB.
         """
         seat = self._seats.get(getattr(player, "id", 0))
         if type(payload) is bytes and len(payload) <= STATE.limit and seat is not None:

@@ -35,7 +35,9 @@ UNRELIABLE: Final = Channel(
     MAX_UNRELIABLE_BYTES, "an unreliable message", "send less, or send() it reliably"
 )
 STATE: Final = Channel(
-    MAX_STATE_BYTES, "a state", "send each player only what is near, or pack it with struct"
+    MAX_STATE_BYTES,
+    "a state",
+    "send each player only what is near (gamenet.interest), or pack it (gamenet.Snapshot)",
 )
 
 

@@ -167,7 +167,8 @@ class ReportTests(SynchronousTestCase):
             "reliable_received reliable_unacknowledged reliable_unanswered reliable_lost "
             "reliable_duplicated reliable_reordered tunnel_seconds moves "
             "bytes_up_per_client_second "
-            "bytes_down_per_client_second cpu_us_per_client_tick drops errors error_lines",
+            "bytes_down_per_client_second state_bytes_full_mean state_bytes_sent_mean "
+            "cpu_us_per_client_tick drops errors error_lines",
         )
         self.assertEqual(list(json.loads(json.dumps(blank()))), list(KEYS))
 

@@ -76,7 +76,7 @@ class LimitsPageTests(SynchronousTestCase):
             ("A datagram, in both directions", (1_200, "bytes")),
             ("Messages in a datagram", (16, "messages")),
             ("Replay window", (1_024, "datagrams")),
-            ("Unacknowledged inside TCP of what is not reliable", (16_384, "bytes")),
+            ("Unacknowledged inside TCP of what is not reliable", (20_480, "bytes")),
             ("Hard stop: what one key may seal at most", (1 << 23, "datagrams")),
         ):
             self.assertEqual(fixed[what], wanted)

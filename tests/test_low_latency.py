@@ -289,14 +289,14 @@ class PackingTests(SynchronousTestCase):
         self.assertEqual(len(client.of(Unreliable)), 40)
 
     def test_the_largest_unreliable_message_and_state_fill_one_datagram_exactly(self) -> None:
-        from gamenet.core.wire import MAX_STATE_BYTES, MAX_UNRELIABLE_BYTES
+        from gamenet.core.wire import MAX_UNRELIABLE_BYTES, SINGLE_STATE_BYTES
 
         world = World(self)
         client = world.join("ada")
         player = world.server.players["ada"]
         for send, size in (
             (world.server.verbs.send_unreliable, MAX_UNRELIABLE_BYTES),
-            (world.server.verbs.send_state, MAX_STATE_BYTES),
+            (world.server.verbs.send_state, SINGLE_STATE_BYTES),
         ):
             world.run(1.0)
             before = len(world.network.datagrams)
@@ -305,7 +305,7 @@ class PackingTests(SynchronousTestCase):
             (sent,) = world.network.datagrams[before:]
             self.assertEqual(len(sent.data), MAX_DATAGRAM_BYTES)
         self.assertEqual(len(client.of(Unreliable)[0].payload), MAX_UNRELIABLE_BYTES)
-        self.assertEqual(len(client.host.state.payload), MAX_STATE_BYTES)
+        self.assertEqual(len(client.host.state.payload), SINGLE_STATE_BYTES)
 
 
 def client_opens(world: World, user: str, datagram: Datagram) -> bytes:

@@ -23,6 +23,7 @@ from gamenet.core.wire import (
     INPUT_ACK,
     IS_MESSAGE,
     PADDING,
+    STATE_ACK,
     TIME_QUERY,
     TYPE_MASK,
     DatagramKind,
@@ -39,6 +40,9 @@ if TYPE_CHECKING:
 TIME_SECONDS: Final = 1.0
 """How often the client asks for the time, once it has asked a few times four times as often."""
 SETTLED_SAMPLES: Final = 8
+STATE_ACK_SECONDS: Final = 0.05
+"""How often the client says at most which state it holds: a baseline this much older costs less
+than a message more in each datagram."""
 PACE: Final = 0.95
 """Share of the server's limit on datagrams that we use."""
 PROBE_SECONDS: Final = 2.0
@@ -49,6 +53,8 @@ _INPUT: Final = int(MessageType.INPUT)
 _INPUT_ACK: Final = int(MessageType.INPUT_ACK)
 _UNRELIABLE: Final = int(MessageType.UNRELIABLE)
 _STATE: Final = int(MessageType.STATE)
+_FRAGMENT: Final = int(MessageType.FRAGMENT)
+_STATE_ACK: Final = int(MessageType.STATE_ACK)
 _TIME: Final = int(MessageType.TIME)
 
 
@@ -64,6 +70,7 @@ class ClientSession(Session):
         "_authors",
         "_held_back",
         "_moving",
+        "_next_state_ack",
         "_next_time",
         "_pace",
         "_probed",
@@ -92,11 +99,12 @@ class ClientSession(Session):
         rate = max(1.0, PACE * datagrams_per_second)
         self._pace = Bucket(rate, max(1.0, rate / 4), setup.now)
         self.inputs = InputSender(input_bits)
-        self.states = StateReceiver()
+        self.states = StateReceiver(self.counters)
         self.clock = ServerClock()
         self._take_state = take_state
         self._seen_state = seen_state
         self._next_time = 0.0
+        self._next_state_ack = 0.0
         self._authors: dict[int, Player] = {self.player.id: self.player, 0: SERVER}
         self._unbound_since = setup.now
         self._probed: float | None = None
@@ -156,7 +164,7 @@ class ClientSession(Session):
 
     def _receive_message(self, kind: int, payload: bytes, now: float) -> None:
         plain = kind & TYPE_MASK
-        if plain == _STATE:
+        if plain in (_STATE, _FRAGMENT):
             self._receive_state(kind, payload, now)
         elif kind == _INPUT_ACK:
             if len(payload) != INPUT_ACK.size:
@@ -171,9 +179,12 @@ class ClientSession(Session):
             raise WireError(f"message of type {kind} from a server")
 
     def _receive_state(self, kind: int, payload: bytes, now: float) -> None:
-        fields = self.states.receive(payload)
+        states = self.states
+        if kind & TYPE_MASK == _STATE:
+            fields = states.receive(payload)
+        else:
+            fields = states.receive_fragment(payload)
         if fields is None:
-            self.counters.states_outdated += 1
             return
         number, tick, server_ms, input_number, data = fields
         value = self.codec.decode(data) if kind & IS_MESSAGE else data
@@ -242,6 +253,11 @@ class ClientSession(Session):
             settled = self.quality.estimator.samples >= SETTLED_SAMPLES
             self._next_time = now + (TIME_SECONDS if settled else TIME_SECONDS / 4)
             messages.append((_TIME, TIME_QUERY.pack(microseconds(now))))
+        held = self.states.to_acknowledge()
+        if held is not None and now >= self._next_state_ack:
+            self._next_state_ack = now + STATE_ACK_SECONDS
+            self.states.acknowledged()
+            messages.append((_STATE_ACK, STATE_ACK.pack(held)))
         inputs = self.inputs.message(self._seen_state())
         if inputs:
             messages.append((_INPUT, inputs))

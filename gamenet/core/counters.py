@@ -37,6 +37,7 @@ class Counters:
         "drop_datagram_short",
         "drop_datagram_unexpected",
         "drop_datagram_unknown_session",
+        "drop_fragment_outdated",
         "drop_frame_after_end",
         "drop_frame_malformed",
         "drop_frame_unexpected",
@@ -44,6 +45,8 @@ class Counters:
         "drop_send_full",
         "drop_send_tunnel",
         "drop_send_unreliable",
+        "drop_state_baseline",
+        "drop_state_incomplete",
         "drop_tunnel_rate",
         "drop_tunnel_replayed",
         "drop_verb_gone",
@@ -66,9 +69,12 @@ class Counters:
         "resumes",
         "resumes_refused",
         "stalls",
+        "state_bytes_full",
+        "state_bytes_sent",
         "states_outdated",
         "states_received",
         "states_replaced",
+        "states_sent",
         "suspensions",
         "tcp_bytes_in",
         "tcp_bytes_out",
@@ -97,6 +103,7 @@ class Counters:
     drop_datagram_short: int
     drop_datagram_unexpected: int
     drop_datagram_unknown_session: int
+    drop_fragment_outdated: int
     drop_frame_after_end: int
     drop_frame_malformed: int
     drop_frame_unexpected: int
@@ -104,6 +111,8 @@ class Counters:
     drop_send_full: int
     drop_send_tunnel: int
     drop_send_unreliable: int
+    drop_state_baseline: int
+    drop_state_incomplete: int
     drop_tunnel_rate: int
     drop_tunnel_replayed: int
     drop_verb_gone: int
@@ -128,7 +137,10 @@ class Counters:
     stalls: int
     states_outdated: int
     states_received: int
+    state_bytes_full: int
+    state_bytes_sent: int
     states_replaced: int
+    states_sent: int
     suspensions: int
     tcp_bytes_in: int
     tcp_bytes_out: int

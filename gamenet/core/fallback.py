@@ -17,7 +17,7 @@ from gamenet.core import frames
 from gamenet.core.quality import PathQuality
 from gamenet.core.reliable_half import ReliableHalf
 from gamenet.core.window import ReplayWindow
-from gamenet.core.wire import ACKS, ACKS_BYTES, pack_messages, split_messages
+from gamenet.core.wire import ACKS, ACKS_BYTES, MAX_BODY_BYTES, pack_messages, split_messages
 from gamenet.events import PathChanged
 
 if TYPE_CHECKING:
@@ -106,6 +106,10 @@ class Fallback(ReliableHalf):
     def _messages(self, now: float) -> list[tuple[int, bytes]]:
         """The messages, besides unreliable ones, that leave with this flush."""
 
+    def _size_to_send(self) -> int:
+        """Bytes of the bodies that the next flush would fill at most, or one."""
+        return MAX_BODY_BYTES
+
     @abstractmethod
     def _ask_for_ack(self) -> None:
         """Have the next datagram hold a message that the peer answers."""
@@ -173,7 +177,7 @@ class Fallback(ReliableHalf):
         if not tunnel.writable:
             return
         messages: list[tuple[int, bytes]] = []
-        if tunnel.has_room(self.quality.acknowledged_up_to):
+        if tunnel.has_room(self.quality.acknowledged_up_to, self._size_to_send()):
             messages = self._messages(now)
             messages += self._unreliable
             self._unreliable.clear()

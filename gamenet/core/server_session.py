@@ -16,17 +16,19 @@ from gamenet.core.quality import ACK_SPAN, microseconds
 from gamenet.core.rates import DatagramRates
 from gamenet.core.record import SECRET_BYTES
 from gamenet.core.session import Session
-from gamenet.core.state_channel import Fields, StateSender
+from gamenet.core.state_channel import Fields, StateSender, split_state
 from gamenet.core.text import checked_chat
 from gamenet.core.wire import (
     INPUT_ACK,
     IS_LAST,
     LENGTH_BYTES,
-    MAX_STATE_BYTES,
+    MAX_BODY_BYTES,
+    SINGLE_STATE_BYTES,
+    STATE,
+    STATE_ACK,
     TIME_QUERY,
     TIME_REPLY,
     TYPE_MASK,
-    WHOLE,
     DatagramKind,
     MessageType,
 )
@@ -43,11 +45,12 @@ _INPUT: Final = int(MessageType.INPUT)
 _INPUT_ACK: Final = int(MessageType.INPUT_ACK)
 _UNRELIABLE: Final = int(MessageType.UNRELIABLE)
 _STATE: Final = int(MessageType.STATE)
+_STATE_ACK: Final = int(MessageType.STATE_ACK)
 _TIME: Final = int(MessageType.TIME)
 _DATA: Final = int(DatagramKind.DATA)
 # Acks, INPUT_ACK with its length, and STATE as the last message: wire.py has them one by one.
 _ACKED_STATE: Final = Struct("!HIBHIBIIIIB")
-_SHORT_CUT_BYTES: Final = MAX_STATE_BYTES - 1 - LENGTH_BYTES - INPUT_ACK.size
+_SHORT_CUT_BYTES: Final = SINGLE_STATE_BYTES - 1 - LENGTH_BYTES - INPUT_ACK.size
 
 
 class ServerSession(Session):
@@ -61,6 +64,7 @@ class ServerSession(Session):
     __slots__ = (
         "_config",
         "_input_ack_due",
+        "_parts",
         "_random_bytes",
         "_rates",
         "_slow_since",
@@ -93,8 +97,10 @@ class ServerSession(Session):
         self._interval_bytes, self._burst_bytes = self._rates.bytes
         self._share = config.bridge_events_per_player
         self.inputs = InputReceiver(config.input_bits, config.max_input_hz, self.counters)
-        self.states = StateSender()
+        self.states = StateSender(config.baseline_bytes, setup.turn.shrinker, self.counters)
         self._input_ack_due = False
+        self._parts: list[tuple[int, bytes]] = []
+        """Of a state that turned out too long for the short cut, until the same flush has them."""
         self._time_asked: tuple[int, float] | None = None
         self._slow_since: float | None = None
 
@@ -120,6 +126,13 @@ class ServerSession(Session):
 
     def _ask_for_ack(self) -> None:
         self._input_ack_due = True
+
+    def _size_to_send(self) -> int:
+        waiting = self.states.waiting
+        if waiting is None or len(waiting[1]) <= SINGLE_STATE_BYTES:
+            return MAX_BODY_BYTES
+        # All of its fragments or none; an eighth more holds their headers.
+        return MAX_BODY_BYTES + len(waiting[1]) * 9 // 8
 
     def _udp_left(self, now: float) -> None:
         """Our challenge has proved the path; the client finds out when it carries again."""
@@ -167,6 +180,11 @@ class ServerSession(Session):
             self._input_ack_due = True
         elif kind & TYPE_MASK == _UNRELIABLE:
             self._receive_unreliable(kind, payload)
+        elif kind == _STATE_ACK:
+            if len(payload) != STATE_ACK.size:
+                raise WireError("STATE_ACK of the wrong length")
+            if not self.states.acknowledge(STATE_ACK.unpack(payload)[0]):
+                raise WireError("STATE_ACK of a state never sent")
         elif kind == _TIME:
             if len(payload) != TIME_QUERY.size:
                 raise WireError("TIME of the wrong length")
@@ -246,12 +264,18 @@ class ServerSession(Session):
             or self._control
             or self._unreliable
             or self._time_asked is not None
-            or len(fields[1]) > _SHORT_CUT_BYTES
             or self.sealer.number >= self.sealer.stop
         ):
             return super().datagrams_to_send(now)
         states.waiting = None
         number, payload, flag, tick, server_ms, input_number = fields
+        encoding, content = states.shrink(number, payload)
+        if len(content) > _SHORT_CUT_BYTES:
+            header = STATE.pack(
+                number, tick & 0xFFFFFFFF, server_ms & 0xFFFFFFFF, input_number, encoding
+            )
+            self._parts = split_state(header, content, flag)
+            return super().datagrams_to_send(now)
         window = self.window
         if window.missing or window.highest < ACK_SPAN:
             ack, bits = window.acks()
@@ -268,11 +292,11 @@ class ServerSession(Session):
             tick & 0xFFFFFFFF,
             server_ms & 0xFFFFFFFF,
             input_number,
-            WHOLE,
+            encoding,
         )
         sealer = self.sealer
         self.quality.sent(sealer.number, now)
-        data = sealer.seal(_DATA, head + payload)
+        data = sealer.seal(_DATA, head + content)
         self._input_ack_due = self._acks_due = False
         self._acks_owed = 0
         self.last_datagram_out = now
@@ -290,11 +314,10 @@ class ServerSession(Session):
             self._time_asked = None
             reply = TIME_REPLY.pack(asked, microseconds(came), microseconds(now))
             messages.append((_TIME, reply))
-        state = self.states.take()
-        if state is not None:
-            flag, message = state
-            messages.append((_STATE | flag, message))
-        return messages
+        if self._parts:
+            messages += self._parts
+            self._parts = []
+        return messages + self.states.take()
 
     def tick(self, now: float) -> DisconnectReason | None:
         outgoing = self.outgoing

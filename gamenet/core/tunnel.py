@@ -15,8 +15,8 @@ from typing import Final
 from gamenet.core import frames
 from gamenet.core.wire import ACKS_BYTES, MAX_BODY_BYTES
 
-MAX_FLYING_BYTES: Final = 16_384
-"""Of bodies with messages that the peer has not acknowledged."""
+MAX_FLYING_BYTES: Final = 20_480
+"""Of bodies with messages that the peer has not acknowledged: one state of full size has room."""
 
 
 class Tunnel:
@@ -32,15 +32,16 @@ class Tunnel:
         self.writable = False
         """Whether there is a connection that takes what is written; the host sets it."""
 
-    def has_room(self, acknowledged: int) -> bool:
-        """Whether one more body of any size may leave.
+    def has_room(self, acknowledged: int, size: int = MAX_BODY_BYTES) -> bool:
+        """Whether as much more may leave.
 
         :param acknowledged: the highest packet number that the peer has acknowledged.
+        :param size: bytes of all bodies; by default of one, however long.
         """
         flying = self._flying
         while flying and flying[0][0] <= acknowledged:
             self._flying_bytes -= flying.popleft()[1]
-        return self.writable and self._flying_bytes <= MAX_FLYING_BYTES - MAX_BODY_BYTES
+        return self.writable and self._flying_bytes <= MAX_FLYING_BYTES - size
 
     def put(self, number: int, body: bytes) -> bool:
         """Send *body* under *number* with the next flush; False, and nothing done, for no room."""

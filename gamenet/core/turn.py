@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING
 
+from gamenet.core.state_channel import Shrinker
+
 if TYPE_CHECKING:
     from gamenet.core.counters import Counters
     from gamenet.core.reliable_half import ReliableHalf
@@ -26,7 +28,17 @@ class Turn:
     ``len(batch) < room``.
     """
 
-    __slots__ = ("awaiting", "batch", "counters", "dirty", "emit", "published", "room", "taken")
+    __slots__ = (
+        "awaiting",
+        "batch",
+        "counters",
+        "dirty",
+        "emit",
+        "published",
+        "room",
+        "shrinker",
+        "taken",
+    )
 
     def __init__(self, counters: Counters, room: int) -> None:
         self.batch: list[Event] = []
@@ -41,6 +53,8 @@ class Turn:
         self.dirty: list[Session] = []
         """Sessions with something to send, each once."""
         self.counters = counters
+        self.shrinker = Shrinker()
+        """What makes states smaller, for all sessions."""
 
     def settle(self, taken: int) -> None:
         """Tell the receivers of reliable events about those that the game has taken.

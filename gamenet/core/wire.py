@@ -64,6 +64,7 @@ class MessageType(IntEnum):
     UNRELIABLE = 4
     FRAGMENT = 5
     TIME = 6
+    STATE_ACK = 7
 
 
 IS_MESSAGE: Final = 0x80
@@ -74,9 +75,24 @@ TYPE_MASK: Final = 0x3F
 INPUT_ACK: Final = Struct("!I")
 
 # STATE      u32 number | u32 tick | u32 server time, ms | u32 input number
-#            | u8 encoding (0 = whole) | payload
+#            | u8 encoding | content
+#            encoding 0: the content is the payload
+#            encoding 1: the content is u32 number of the baseline | delta (core/delta.py)
 STATE: Final = Struct("!IIIIB")
 WHOLE: Final = 0
+DELTA: Final = 1
+BASELINE: Final = Struct("!I")
+BASELINE_SPAN: Final = 64
+"""A baseline is at most so many states older than what is told by its difference to it."""
+
+# FRAGMENT   as STATE up to the encoding | u8 index | u8 count 2..16 | a part of the content,
+#            1,024 bytes in all but the last
+PLACE: Final = Struct("!BB")
+FRAGMENT_BYTES: Final = 1_024
+MAX_FRAGMENTS: Final = 16
+
+# STATE_ACK  client to server: u32 number of the newest state that it holds; 0: send the next whole
+STATE_ACK: Final = Struct("!I")
 
 # TIME       client to server: u32 t0;  server to client: u32 t0 | u32 t1 | u32 t2
 #            each side's own microseconds, modulo 2^32
@@ -84,7 +100,9 @@ TIME_QUERY: Final = Struct("!I")
 TIME_REPLY: Final = Struct("!III")
 
 MAX_UNRELIABLE_BYTES: Final = MAX_BODY_BYTES - ACKS_BYTES - 1
-MAX_STATE_BYTES: Final = MAX_UNRELIABLE_BYTES - STATE.size
+SINGLE_STATE_BYTES: Final = MAX_UNRELIABLE_BYTES - STATE.size
+"""What of a state fits one datagram."""
+MAX_STATE_BYTES: Final = MAX_FRAGMENTS * FRAGMENT_BYTES
 
 
 def split_messages(body: bytes) -> list[tuple[int, bytes]]:

@@ -54,6 +54,8 @@ KEYS: Final = (
     "moves",
     "bytes_up_per_client_second",
     "bytes_down_per_client_second",
+    "state_bytes_full_mean",
+    "state_bytes_sent_mean",
     "cpu_us_per_client_tick",
     "drops",
     "errors",
@@ -62,6 +64,9 @@ KEYS: Final = (
 """Every key of a report, in its order. A value is None where it cannot be known: ``gamenet bots``
 does not see into the server, and when a server is killed its own counts die with it. Rates are of
 all bots together unless the key says otherwise.
+
+``state_bytes_full_mean`` is what a state of the game was long, ``state_bytes_sent_mean`` what of it
+went on the wire, headers left out of both.
 
 ``suspended``, ``resumed`` and ``moves`` count the events of these names that bots took, ``moves``
 those of ``PathChanged`` with that reason. ``sessions_lost`` counts sessions that ended without
@@ -196,6 +201,11 @@ def table(report: Report) -> str:
             f"{show('bytes_up_per_client_second')} B/s up and "
             f"{show('bytes_down_per_client_second')} B/s down per client",
         ),
+        (
+            "states",
+            f"{show('state_bytes_full_mean', 1)} B of the game's, as "
+            f"{show('state_bytes_sent_mean', 1)} B on the wire",
+        ),
         ("drops", ", ".join(f"{n} {cause}" for cause, n in (report["drops"] or {}).items()) or "0"),
         ("errors", show("errors")),
     ]
@@ -203,6 +213,8 @@ def table(report: Report) -> str:
         rows = [row for row in rows if row[0] != "reliable"]
     if report["ticks_per_second"] is None:
         rows = [row for row in rows if row[0] != "server"]
+    if report["state_bytes_full_mean"] is None:
+        rows = [row for row in rows if row[0] != "states"]
     if not report["joined"]:
         rows = [row for row in rows if row[0] in ("players", "drops", "errors")]
     rows += [("", line) for line in report["error_lines"] or ()]

@@ -83,6 +83,8 @@ class Plan:
     """The same, read."""
     trace: str = ""
     """File for what each bot saw."""
+    delta: bool = True
+    """Whether the server sends states as their difference to earlier ones."""
 
     @property
     def slack(self) -> float:
@@ -176,7 +178,16 @@ class Demo:
             "--listen", listen,
             "--max-players", str(max(256, self.bots)),
             "--status", "tcp:0:interface=127.0.0.1",
+            *self._settings(),
         )  # fmt: skip
+
+    def _settings(self) -> list[str]:
+        """The flags for what only a file can set."""
+        if self.plan.delta:
+            return []
+        path = self._folder / "settings.toml"
+        path.write_text("baseline_bytes = 0\n", encoding="utf-8")
+        return ["--config", str(path)]
 
     def _start(self, *arguments: str) -> Child:
         try:
@@ -336,6 +347,10 @@ class Demo:
             if not self._kills:
                 report["inputs_applied"] = int(last["inputs"]["taken"])
                 report["inputs_missing"] = int(last["inputs"]["missing"])
+                counts = last["counters"]
+                states = counts["states_sent"] or 1
+                report["state_bytes_full_mean"] = rounded(counts["state_bytes_full"] / states, 1)
+                report["state_bytes_sent_mean"] = rounded(counts["state_bytes_sent"] / states, 1)
             report["drops"] = added(report["drops"] or {}, causes(last["drops"]))
             logged = max(logged, last["errors"])
         if logged:

@@ -23,6 +23,7 @@ from gamenet.core.wire import (
     IS_MESSAGE,
     MAX_BODY_BYTES,
     PADDING,
+    STATE_ACK,
     TIME_QUERY,
     TIME_REPLY,
     DatagramKind,
@@ -267,8 +268,7 @@ def message_vectors() -> list[dict[str, Any]]:
         (IS_MESSAGE, TYPED, (1 << 32) + 2, (1 << 32) + 3),
     ):
         sender.put(9, payload, flag, tick, ms, 5)
-        waiting = sender.take()
-        assert waiting is not None
+        ((kind, data),) = sender.take()
         fields = {
             "number": 9,
             "tick": tick % (1 << 32),
@@ -277,7 +277,26 @@ def message_vectors() -> list[dict[str, Any]]:
             "encoding": 0,
             "payload": payload.hex(),
         }
-        found.append(message("STATE", "s2c", waiting[1], waiting[0], **fields))
+        found.append(message("STATE", "s2c", data, kind & IS_MESSAGE, **fields))
+    sender = StateSender(baseline_bytes=131_072)
+    before, after = bytes(range(40)), bytes(range(39)) + b"world"
+    sender.put(9, before, 0, 42, 1_400, 5)
+    sender.take()
+    sender.acknowledge(9)
+    sender.put(10, after, 0, 43, 1_433, 6)
+    ((_, data),) = sender.take()
+    fields = {"number": 10, "tick": 43, "server_ms": 1_433, "input_number": 6, "encoding": 1}
+    fields |= {"baseline": 9, "baseline_payload": before.hex(), "payload": after.hex()}
+    found.append(message("STATE", "s2c", data, **fields))
+    sender = StateSender()
+    sender.put(11, bytes(1_500), 0, 44, 1_466, 6)
+    fields = {"number": 11, "tick": 44, "server_ms": 1_466, "input_number": 6, "encoding": 0}
+    for index, (_, data) in enumerate(sender.take()):
+        given = {**fields, "index": index, "count": 2, "payload_zeros": 1_500}
+        found.append(message("FRAGMENT", "s2c", data, **given))
+    found += [
+        message("STATE_ACK", "c2s", STATE_ACK.pack(number), number=number) for number in (0, 10)
+    ]
     for newest, seen, bits, values in (
         (1, 0, 16, [0x8001]),
         (12, 9, 4, [5, 5, 6, 6]),

@@ -136,7 +136,24 @@ def read_frame(name: str, direction: str, data: bytes) -> dict[str, Any]:
     return fields
 
 
-def read_message(name: str, direction: str, data: bytes) -> dict[str, Any]:
+def read_delta(delta: bytes, baseline: bytes) -> bytes:
+    """The payload that a delta tells, bit by bit."""
+    reader = Reader(delta)
+    size = reader.number(2)
+
+    def spread(mask: bytes, count: int) -> bytes:
+        bits = "".join(f"{byte:08b}"[::-1] for byte in mask)
+        assert "1" not in bits[count:]
+        return bytes(reader.number(1) if bit == "1" else 0 for bit in bits[:count])
+
+    masked = -(-size // 8)
+    mask = spread(reader.bytes(-(-masked // 8)), masked)
+    difference = spread(mask, size)
+    assert not reader.data, "bytes to spare"
+    return bytes(a ^ b for a, b in zip(difference, baseline + bytes(size), strict=False))
+
+
+def read_message(name: str, direction: str, data: bytes, baseline: str = "") -> dict[str, Any]:
     """The fields of one message of a DATA body, as the file has them."""
     reader = Reader(data)
     fields: dict[str, Any]
@@ -144,7 +161,19 @@ def read_message(name: str, direction: str, data: bytes) -> dict[str, Any]:
         names = ("number", "tick", "server_ms", "input_number")
         fields = {field: reader.number(4) for field in names}
         fields["encoding"] = reader.number(1)
-        fields["payload"] = reader.rest().hex()
+        if fields["encoding"]:
+            fields["baseline"] = reader.number(4)
+            fields["baseline_payload"] = baseline
+            fields["payload"] = read_delta(reader.rest(), bytes.fromhex(baseline)).hex()
+        else:
+            fields["payload"] = reader.rest().hex()
+    elif name == "FRAGMENT":
+        names = ("number", "tick", "server_ms", "input_number")
+        fields = {field: reader.number(4) for field in names}
+        fields |= {field: reader.number(1) for field in ("encoding", "index", "count")}
+        part = reader.rest()
+        fields["payload_zeros"] = 1_024 * (fields["count"] - 1) + 476
+        assert part == bytes(476 if fields["index"] == fields["count"] - 1 else 1_024)
     elif name == "INPUT":
         fields = {"newest": reader.number(4), "seen": reader.number(4)}
         count = reader.number(1)
@@ -169,7 +198,7 @@ def read_message(name: str, direction: str, data: bytes) -> dict[str, Any]:
             else:
                 runs.append((value, 1))
         fields["values"] = " ".join(f"{value:x}*{ticks}" for value, ticks in runs)
-    elif name == "INPUT_ACK":
+    elif name in ("INPUT_ACK", "STATE_ACK"):
         fields = {"number": reader.number(4)}
     elif name == "UNRELIABLE":
         fields = {"payload": reader.rest().hex()}
@@ -281,6 +310,8 @@ class FileTests(SynchronousTestCase):
             {(vector["name"], vector["direction"]) for vector in VECTORS["messages"]},
             {
                 ("STATE", "s2c"),
+                ("FRAGMENT", "s2c"),
+                ("STATE_ACK", "c2s"),
                 ("INPUT", "c2s"),
                 ("INPUT_ACK", "s2c"),
                 ("UNRELIABLE", "both"),
@@ -368,10 +399,13 @@ class SecondImplementationTests(SynchronousTestCase):
             self.assertEqual(fields, vector["fields"], vector["name"])
 
     def test_messages(self) -> None:
-        types = {"STATE": 1, "INPUT": 2, "INPUT_ACK": 3, "UNRELIABLE": 4, "TIME": 6}
+        types = {"STATE": 1, "INPUT": 2, "INPUT_ACK": 3, "UNRELIABLE": 4, "FRAGMENT": 5}
+        types |= {"TIME": 6, "STATE_ACK": 7}
         for vector in VECTORS["messages"]:
             self.assertEqual(vector["type"] & 63, types[vector["name"]])
-            fields = read_message(vector["name"], vector["direction"], raw(vector["hex"]))
+            baseline = vector["fields"].get("baseline_payload", "")
+            data = raw(vector["hex"])
+            fields = read_message(vector["name"], vector["direction"], data, baseline)
             self.assertEqual(fields, vector["fields"], vector["name"])
 
     def test_bodies(self) -> None:
@@ -438,7 +472,11 @@ class OurEncoderTests(SynchronousTestCase):
     def encode_message(self, vector: dict[str, Any]) -> bytes:
         name, fields = vector["name"], vector["fields"]
         if name == "STATE":
-            sender = StateSender()
+            sender = StateSender(131_072)
+            if fields["encoding"]:
+                sender.put(fields["baseline"], raw(fields["baseline_payload"]), 0, 0, 0, 0)
+                sender.take()
+                sender.acknowledge(fields["baseline"])
             sender.put(
                 fields["number"],
                 raw(fields["payload"]),
@@ -447,10 +485,18 @@ class OurEncoderTests(SynchronousTestCase):
                 fields["server_ms"] + 2**32,
                 fields["input_number"],
             )
-            waiting = sender.take()
-            assert waiting is not None
-            self.assertEqual(waiting[0] | wire.MessageType.STATE, vector["type"])
-            return waiting[1]
+            ((kind, data),) = sender.take()
+            self.assertEqual(kind, vector["type"])
+            return data
+        if name == "FRAGMENT":
+            sender = StateSender()
+            rest = (fields["tick"], fields["server_ms"], fields["input_number"])
+            sender.put(fields["number"], bytes(fields["payload_zeros"]), 0, *rest)
+            messages = sender.take()
+            self.assertEqual(len(messages), fields["count"])
+            return messages[fields["index"]][1]
+        if name == "STATE_ACK":
+            return wire.STATE_ACK.pack(fields["number"])
         if name == "INPUT":
             values = values_of(fields["values"])
             return encode_inputs(fields["newest"], fields["seen"], values, fields["bits"])
@@ -577,8 +623,13 @@ class OurDecoderTests(SynchronousTestCase):
                     decode_inputs(data), (fields["newest"], fields["seen"], fields["bits"], values)
                 )
             elif vector["name"] == "STATE":
+                receiver = StateReceiver()
+                if fields["encoding"]:
+                    header = wire.STATE.pack(fields["baseline"], 0, 0, 0, wire.WHOLE)
+                    receiver.receive(header + raw(fields["baseline_payload"]))
+                    receiver._server_ms = fields["server_ms"]
                 self.assertEqual(
-                    StateReceiver().receive(data),
+                    receiver.receive(data),
                     (
                         fields["number"],
                         fields["tick"],

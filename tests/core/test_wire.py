@@ -23,6 +23,7 @@ from gamenet.core.wire import (
     MAX_UNRELIABLE_BYTES,
     OVERHEAD_BYTES,
     PADDING,
+    SINGLE_STATE_BYTES,
     STATE,
     DatagramKind,
     MessageType,
@@ -57,7 +58,8 @@ class SizeTests(SynchronousTestCase):
     def test_overhead_and_room(self) -> None:
         self.assertEqual((HEADER_BYTES, OVERHEAD_BYTES, MAX_DATAGRAM_BYTES), (9, 25, 1_200))
         self.assertEqual((MAX_BODY_BYTES, ACKS_BYTES, MAX_MESSAGES), (1_175, 6, 16))
-        self.assertEqual((MAX_UNRELIABLE_BYTES, MAX_STATE_BYTES), (1_168, 1_151))
+        self.assertEqual((MAX_UNRELIABLE_BYTES, SINGLE_STATE_BYTES), (1_168, 1_151))
+        self.assertEqual(MAX_STATE_BYTES, 16_384)
         self.assertEqual((len(PADDING), HEADER.size, STATE.size), (MAX_BODY_BYTES, 9, 17))
 
     def test_the_numbers_of_kinds_and_types(self) -> None:
@@ -75,7 +77,15 @@ class SizeTests(SynchronousTestCase):
         )
         self.assertEqual(
             {kind.name: int(kind) for kind in MessageType},
-            {"STATE": 1, "INPUT": 2, "INPUT_ACK": 3, "UNRELIABLE": 4, "FRAGMENT": 5, "TIME": 6},
+            {
+                "STATE": 1,
+                "INPUT": 2,
+                "INPUT_ACK": 3,
+                "UNRELIABLE": 4,
+                "FRAGMENT": 5,
+                "TIME": 6,
+                "STATE_ACK": 7,
+            },
         )
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 from math import isfinite
 from typing import TYPE_CHECKING
 
+from gamenet.core.delta import encode_delta
 from gamenet.core.inputs import INPUT, MAX_INPUTS, InputReceiver, decode_inputs, encode_inputs
 from gamenet.core.quality import PathQuality
 from gamenet.core.state_channel import StateReceiver, StateSender
 from gamenet.core.wire import (
     ACKS,
     ACKS_BYTES,
+    BASELINE,
     INPUT_ACK,
     IS_LAST,
     IS_MESSAGE,
@@ -18,6 +20,7 @@ from gamenet.core.wire import (
     MAX_MESSAGES,
     STATE,
     TIME_REPLY,
+    WHOLE,
     MessageType,
     pack_messages,
     split_messages,
@@ -144,19 +147,25 @@ class StateTarget(Target):
         run = b""
         for number, payload, ms in ((1, b"world", 5), (2, b"", 2**32 - 1), (9, b"x", 2**32 + 9)):
             sender.put(number, payload, 0, number, ms, 3)
-            waiting = sender.take()
-            assert waiting is not None
-            run += bytes((len(waiting[1]),)) + waiting[1]
+            ((_, data),) = sender.take()
+            run += bytes((len(data),)) + data
             yield run
         yield run + run
         late = STATE.pack(3, 0, 0, 0, 0)
         yield run + bytes((len(late),)) + late
         yield bytes((STATE.size,)) + STATE.pack(1, 0, 0, 0, 1)
+        base, change = bytes(range(60)), bytes(range(59)) + b"other"
+        delta = STATE.pack(3, 0, 0, 0, 1) + BASELINE.pack(2) + encode_delta(change, base)
+        for message in (STATE.pack(2, 0, 0, 0, 0) + base, delta):
+            run += bytes((len(message),)) + message
+        yield run[-len(delta) - STATE.size - 62 :]
+        yield run
 
     def run(self, data: bytes, meter: Meter) -> None:
         cursor = Cursor(data)
         receiver = StateReceiver()
         newest = 0
+        held: dict[int, bytes] = {}
         while not cursor.is_empty:
             message = cursor.take(cursor.number())
             try:
@@ -168,8 +177,14 @@ class StateTarget(Target):
             number, tick, ms, taken, payload = fields
             check(number > newest, "the world turns back", number, newest)
             newest = number
-            again = STATE.pack(number, tick, ms & MAX_NUMBER, taken, 0) + payload
+            again = STATE.pack(number, tick, ms & MAX_NUMBER, taken, message[STATE.size - 1])
+            if message[STATE.size - 1] == WHOLE:
+                again += payload
+            else:
+                base = BASELINE.unpack_from(message, STATE.size)[0]
+                again += BASELINE.pack(base) + encode_delta(payload, held[base])
             check(again == message, "a STATE that reads differently", fields)
+            held[number] = payload
             check(abs(ms) < 2**45, "a clock that runs away", ms)
         check(receiver.newest == newest, "another newest than taken", receiver.newest)
 

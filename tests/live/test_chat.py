@@ -227,5 +227,7 @@ def test_botsAloneKnowOnlyTheirSide(address: str) -> None:
         "tick_late_p99_ms",
         "inputs_applied",
         "inputs_missing",
+        "state_bytes_full_mean",
+        "state_bytes_sent_mean",
         "cpu_us_per_client_tick",
     }
