@@ -8,6 +8,7 @@ BIN := $(VENV)/bin
 # Newer than what it depends on while the environment holds what setup.py asks for.
 STAMP := $(VENV)/.installed
 FUZZER := $(VENV)/.fuzzer-installed
+PLOTTER := $(VENV)/.plotter-installed
 
 # How long `make fuzz` takes.
 SECONDS ?= 600
@@ -16,7 +17,7 @@ MINUTES ?= 10
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test fuzz check bench-quick bench-trust flood soak docs clean distclean setup format \
+.PHONY: help demo test fuzz check bench-quick bench-trust flood soak docs plots clean distclean setup format \
 	style types layers packaging news
 
 help:
@@ -29,6 +30,7 @@ help:
 	@echo 'make flood        attack a real daemon on this machine; one JSON line of what came of it'
 	@echo 'make soak         200 bots for MINUTES=10 at 5 % loss; one JSON line: does the server grow?'
 	@echo 'make docs         build the documentation into docs/_build/html'
+	@echo 'make plots        draw what docs/plots has, and write its figures.json'
 	@echo 'make format       rewrite the code in the project'\''s style'
 	@echo 'make news         what the next release will say it changed'
 	@echo 'make clean        remove what the other targets made, except the environment in $(VENV)'
@@ -107,6 +109,15 @@ packaging: $(STAMP)
 docs: $(STAMP)
 	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
 	@echo 'Documentation: docs/_build/html/index.html'
+
+# Drawn rarely and kept, so that nobody who builds the documentation needs the library.
+plots: $(PLOTTER)
+	@$(BIN)/python docs/plots/make.py
+
+$(PLOTTER): $(STAMP)
+	@echo "Installing the plotting library into $(VENV)"
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --editable '.[plots]'
+	@touch $@
 
 news: $(STAMP)
 	$(BIN)/python tests/packaging/check_news.py

@@ -40,6 +40,10 @@ DOCS = [
     "sphinx>=7.3",
     "furo",
 ]
+# Not in dev, being large: `make plots` installs it.
+PLOTS = [
+    "matplotlib>=3.8",
+]
 # Of no use where it has no wheels, so not in dev: `make fuzz` installs it.
 FUZZ = [
     "atheris>=3",
@@ -82,7 +86,14 @@ setup(
         "Typing :: Typed",
     ],
     package_dir={"": "."},
-    packages=["gamenet", "gamenet.core", "gamenet.demo", "gamenet.testing", "twisted.plugins"],
+    packages=[
+        "gamenet",
+        "gamenet.core",
+        "gamenet.demo",
+        "gamenet.smooth",
+        "gamenet.testing",
+        "twisted.plugins",
+    ],
     # Of its own, because pytest loads it in every run and it must bring nothing else along.
     py_modules=["pytest_gamenet"],
     package_data={"gamenet": ["py.typed"]},
@@ -95,7 +106,7 @@ setup(
         "cryptography>=42",
         "pyOpenSSL>=24.3",  # takes the certificates and keys of cryptography
     ],
-    extras_require={"test": TEST, "docs": DOCS, "fuzz": FUZZ, "dev": DEV},
+    extras_require={"test": TEST, "docs": DOCS, "plots": PLOTS, "fuzz": FUZZ, "dev": DEV},
     entry_points={
         "console_scripts": ["gamenet = gamenet.cli:main"],
         "pytest11": ["pytest_gamenet = pytest_gamenet"],
