@@ -158,7 +158,7 @@ class StateSender:
             elif size >= SMALLEST_BYTES and self.held and number - self.held <= BASELINE_SPAN:
                 delta = self._shrinker.difference(payload, self._baseline)
                 if BASELINE.size + len(delta) < size:
-                    encoding, content = DELTA, BASELINE.pack(self.held) + delta
+                    encoding, content = DELTA, BASELINE.pack(number - self.held) + delta
                 else:
                     self._spared = TRIES_SPARED
             self._history.append((number, payload))
@@ -282,8 +282,9 @@ class StateReceiver:
         start = STATE.size + BASELINE.size
         if len(data) < start:
             raise WireError("STATE ends early")
-        base = BASELINE.unpack_from(data, STATE.size)[0]
-        if not 0 < number - base <= BASELINE_SPAN or not base:
+        back = BASELINE.unpack_from(data, STATE.size)[0]
+        base = number - back
+        if not 1 <= back <= BASELINE_SPAN or base < 1:
             raise WireError("STATE with a baseline out of range")
         held = self._held
         baseline = held.get(base)

@@ -77,11 +77,11 @@ INPUT_ACK: Final = Struct("!I")
 # STATE      u32 number | u32 tick | u32 server time, ms | u32 input number
 #            | u8 encoding | content
 #            encoding 0: the content is the payload
-#            encoding 1: the content is u32 number of the baseline | delta (core/delta.py)
+#            encoding 1: the content is u8 number less the baseline's, 1..64 | delta (core/delta.py)
 STATE: Final = Struct("!IIIIB")
 WHOLE: Final = 0
 DELTA: Final = 1
-BASELINE: Final = Struct("!I")
+BASELINE: Final = Struct("!B")
 BASELINE_SPAN: Final = 64
 """A baseline is at most so many states older than what is told by its difference to it."""
 

@@ -64,6 +64,7 @@ class View(NamedTuple):
 def main(server: gamenet.GameServer) -> None:
     """Run the field until the server stops."""
     field = Field()
+    views: dict[int, Order] = {}
     for tick in server.ticks():
         for event in tick.events:
             match event:
@@ -71,6 +72,7 @@ def main(server: gamenet.GameServer) -> None:
                     field.add(player.id)
                 case gamenet.Left(player):
                     field.remove(player.id)
+                    views.pop(player.id, None)
                 case gamenet.Input(player, _, buttons):
                     field.steer(player.id, buttons)
                 case gamenet.Chat(player, text):
@@ -81,8 +83,36 @@ def main(server: gamenet.GameServer) -> None:
         field.step()
         packed = {hero_id: pack_hero(hero) for hero_id, hero in field.heroes.items()}
         for player in server.players:
-            seen = field.near(player.id)
-            server.send_state(player, join_state([packed[hero.id] for hero in seen]))
+            view = views.setdefault(player.id, Order())
+            seen = view.arrange([hero.id for hero in field.near(player.id)])
+            server.send_state(player, join_state([packed[hero_id] for hero_id in seen]))
+
+
+class Order:
+    """The places of the heroes in one player's states.
+
+    Whoever stays in view keeps its place, so that a state differs from earlier ones only by what
+    moved, and little of it has to be sent.
+    """
+
+    def __init__(self) -> None:
+        self._places: list[int] = []
+
+    def arrange(self, seen: Sequence[int]) -> list[int]:
+        """The ids of *seen* in their places; the first one, the player's own, is always first."""
+        places = self._places
+        there, placed = set(seen), set(places)
+        new = [hero_id for hero_id in seen if hero_id not in placed]
+        for index in range(len(places) - 1, -1, -1):
+            if places[index] not in there:
+                if new:
+                    places[index] = new.pop(0)
+                else:
+                    last = places.pop()
+                    if index < len(places):
+                        places[index] = last
+        places += new
+        return places
 
 
 def pack_hero(hero: Hero) -> bytes:

@@ -258,9 +258,11 @@ class DeltaTests(SynchronousTestCase):
         for step in range(1, 101):
             channel.receive(channel.send(world(step)))
         delta = encode_delta(world(101), world(100))
-        for baseline in (0, 101, 102, 4_000_000_000, 101 - BASELINE_SPAN - 1):
-            data = STATE.pack(101, 0, 0, 0, DELTA) + BASELINE.pack(baseline) + delta
+        for back in (0, BASELINE_SPAN + 1, 101, 255):
+            data = STATE.pack(101, 0, 0, 0, DELTA) + BASELINE.pack(back) + delta
             self.assertRaises(WireError, channel.receiver.receive, data)
+        before_the_first = STATE.pack(9, 0, 0, 0, DELTA) + BASELINE.pack(9) + delta
+        self.assertRaises(WireError, StateReceiver().receive, before_the_first)
         cut = STATE.pack(101, 0, 0, 0, DELTA) + b"\0\0"
         self.assertRaises(WireError, channel.receiver.receive, cut)
         self.assertEqual(channel.receiver.newest, 100)

@@ -162,7 +162,7 @@ def read_message(name: str, direction: str, data: bytes, baseline: str = "") -> 
         fields = {field: reader.number(4) for field in names}
         fields["encoding"] = reader.number(1)
         if fields["encoding"]:
-            fields["baseline"] = reader.number(4)
+            fields["baseline"] = fields["number"] - reader.number(1)
             fields["baseline_payload"] = baseline
             fields["payload"] = read_delta(reader.rest(), bytes.fromhex(baseline)).hex()
         else:

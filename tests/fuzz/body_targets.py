@@ -155,7 +155,7 @@ class StateTarget(Target):
         yield run + bytes((len(late),)) + late
         yield bytes((STATE.size,)) + STATE.pack(1, 0, 0, 0, 1)
         base, change = bytes(range(60)), bytes(range(59)) + b"other"
-        delta = STATE.pack(3, 0, 0, 0, 1) + BASELINE.pack(2) + encode_delta(change, base)
+        delta = STATE.pack(3, 0, 0, 0, 1) + BASELINE.pack(1) + encode_delta(change, base)
         for message in (STATE.pack(2, 0, 0, 0, 0) + base, delta):
             run += bytes((len(message),)) + message
         yield run[-len(delta) - STATE.size - 62 :]
@@ -181,8 +181,8 @@ class StateTarget(Target):
             if message[STATE.size - 1] == WHOLE:
                 again += payload
             else:
-                base = BASELINE.unpack_from(message, STATE.size)[0]
-                again += BASELINE.pack(base) + encode_delta(payload, held[base])
+                back = BASELINE.unpack_from(message, STATE.size)[0]
+                again += BASELINE.pack(back) + encode_delta(payload, held[number - back])
             check(again == message, "a STATE that reads differently", fields)
             held[number] = payload
             check(abs(ms) < 2**45, "a clock that runs away", ms)
