@@ -48,6 +48,7 @@ from gamenet.messages import Message, Unit
 from gamenet.reliable import ReliableProtocol
 from gamenet.server import GameServerFactory
 from gamenet.service import GameServerService
+from gamenet.snapshot import Snapshot
 
 __all__ = [
     "SERVER",
@@ -85,6 +86,7 @@ __all__ = [
     "ReliableProtocol",
     "Resumed",
     "ServerConfig",
+    "Snapshot",
     "State",
     "Suspended",
     "Tick",
