@@ -95,7 +95,6 @@ class ServerHost(ServerCommands):
         """The seats of the players that the game knows or will know."""
         self.refusals: dict[RefusalReason, int] = dict.fromkeys(RefusalReason, 0)
         self.started = now()
-        """Zero of the game clock, in monotonic seconds."""
         self._door = Door(self, portal)
         self._unjoined: dict[ReliableProtocol, None] = {}
         """Connections that have not joined, the oldest first."""
@@ -123,6 +122,15 @@ class ServerHost(ServerCommands):
             self.registry.max_players = max(1, most - UNJOINED_FILES)
         self.closed_because: RefusalReason | None = None
         """Why nobody may join any more."""
+
+    @property
+    def started(self) -> float:
+        """Zero of the game clock, in monotonic seconds."""
+        return self.turn.game_clock_zero
+
+    @started.setter
+    def started(self, origin: float) -> None:
+        self.turn.game_clock_zero = origin
 
     def _observe(self, event: Event) -> None:
         self.verbs.observe(event)

@@ -5,6 +5,7 @@ Layer 1. Runs on: the reactor thread. PROTOCOL sections 3 and 4.
 
 from __future__ import annotations
 
+from math import inf
 from typing import TYPE_CHECKING, Final
 
 from gamenet.core import frames
@@ -37,9 +38,14 @@ if TYPE_CHECKING:
 
     from gamenet.core.setup import Setup
 
-TIME_SECONDS: Final = 1.0
-"""How often the client asks for the time, once it has asked a few times four times as often."""
-SETTLED_SAMPLES: Final = 8
+TIME_SECONDS: Final = 0.5
+"""How often the client asks for the time, once it has so many answers."""
+SETTLED_SAMPLES: Final = 16
+QUICK_SECONDS: Final = 0.1
+"""How often it asks until then."""
+LONE_SECONDS: Final = 0.5
+"""How much longer a question waits that would leave with acks alone: its answer is to be
+acknowledged, too, so two silent games would keep each other talking."""
 STATE_ACK_SECONDS: Final = 0.05
 """How often the client says at most which state it holds: a baseline this much older costs less
 than a message more in each datagram."""
@@ -103,7 +109,7 @@ class ClientSession(Session):
         self.clock = ServerClock()
         self._take_state = take_state
         self._seen_state = seen_state
-        self._next_time = 0.0
+        self._next_time = -inf
         self._next_state_ack = 0.0
         self._authors: dict[int, Player] = {self.player.id: self.player, 0: SERVER}
         self._unbound_since = setup.now
@@ -128,7 +134,7 @@ class ClientSession(Session):
         self._bound(now)
 
     def _ask_for_ack(self) -> None:
-        self._next_time = 0.0
+        self._next_time = -inf
 
     def _udp_left(self, now: float) -> None:
         self.path.restart()
@@ -152,7 +158,7 @@ class ClientSession(Session):
     def _bound(self, now: float) -> None:
         self.path.bound = True
         self._take_udp(now)
-        self._next_time = 0.0  # how long this path takes is not known yet
+        self._next_time = -inf  # how long this path takes is not known yet
         # A server that sends inside TCP, too, follows the next datagram with a body.
         self._acks_due = True
 
@@ -174,7 +180,9 @@ class ClientSession(Session):
         elif plain == _UNRELIABLE:
             self._receive_unreliable(kind, payload)
         elif kind == _TIME:
-            self.quality.time_reply(payload, now)
+            times = self.quality.time_reply(payload, now)
+            if times is not None:
+                self.clock.observe(*times, now)
         else:
             raise WireError(f"message of type {kind} from a server")
 
@@ -190,7 +198,7 @@ class ClientSession(Session):
         value = self.codec.decode(data) if kind & IS_MESSAGE else data
         self.counters.states_received += 1
         seconds = server_ms / 1000
-        self.clock.observe(seconds, tick, now, self.quality.estimator.rtt_min)
+        self.clock.state_came(seconds, tick, now, self.quality.estimator.rtt_min)
         self._take_state(State(number, value, tick, seconds, input_number))
 
     def _receive_control(self, kind: int, body: bytes, address: Address, now: float) -> bool:
@@ -248,11 +256,6 @@ class ClientSession(Session):
 
     def _messages(self, now: float) -> list[tuple[int, bytes]]:
         messages: list[tuple[int, bytes]] = []
-        if now >= self._next_time:
-            # Often at first, so that a client knows soon; then seldom.
-            settled = self.quality.estimator.samples >= SETTLED_SAMPLES
-            self._next_time = now + (TIME_SECONDS if settled else TIME_SECONDS / 4)
-            messages.append((_TIME, TIME_QUERY.pack(microseconds(now))))
         held = self.states.to_acknowledge()
         if held is not None and now >= self._next_state_ack:
             self._next_state_ack = now + STATE_ACK_SECONDS
@@ -261,6 +264,11 @@ class ClientSession(Session):
         inputs = self.inputs.message(self._seen_state())
         if inputs:
             messages.append((_INPUT, inputs))
+        if now >= self._next_time + (0.0 if messages else LONE_SECONDS):
+            # Often at first, so that a client knows soon; then seldom.
+            settled = self.quality.estimator.samples >= SETTLED_SAMPLES
+            self._next_time = now + (TIME_SECONDS if settled else QUICK_SECONDS)
+            messages.insert(0, (_TIME, TIME_QUERY.pack(microseconds(now))))
         return messages
 
     def tick(self, now: float) -> DisconnectReason | None:

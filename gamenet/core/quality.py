@@ -153,22 +153,24 @@ class PathQuality:
                 open_holes.append(number)
         self._holes = open_holes
 
-    def time_reply(self, data: bytes, now: float) -> None:
+    def time_reply(self, data: bytes, now: float) -> tuple[float, float, float] | None:
         """Take in the answer to a ``TIME`` query: the peer's waiting is known and taken out.
 
+        :returns: when the query left by our clock, when it came and when the answer left by the
+            peer's game clock, in seconds; None if that cannot be.
         :raises WireError: for a wrong length.
         """
         if len(data) != TIME_REPLY.size:
             raise WireError("TIME of the wrong length")
-        asked, came, left = TIME_REPLY.unpack(data)
+        asked, came, waited = TIME_REPLY.unpack(data)
         away = (microseconds(now) - asked) & 0xFFFFFFFF
-        waited = (left - came) & 0xFFFFFFFF
         if waited > away or away > 0x7FFFFFFF:
-            return
+            return None
         if not self.has_clock:
             self.has_clock = True
             self.estimator = Estimator()
         self.estimator.add((away - waited) / 1e6)
+        return now - away / 1e6, came / 1e6, (came + waited) / 1e6
 
     def restart(self, highest: int) -> None:
         """The path is another one: what the old one was like says nothing about it.

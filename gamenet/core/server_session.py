@@ -12,7 +12,7 @@ from gamenet.core import frames
 from gamenet.core.frames import Kind
 from gamenet.core.inputs import InputReceiver
 from gamenet.core.path import Address, ServerPath
-from gamenet.core.quality import ACK_SPAN, microseconds
+from gamenet.core.quality import ACK_SPAN
 from gamenet.core.rates import DatagramRates
 from gamenet.core.record import SECRET_BYTES
 from gamenet.core.session import Session
@@ -312,8 +312,9 @@ class ServerSession(Session):
         if self._time_asked is not None:
             asked, came = self._time_asked
             self._time_asked = None
-            reply = TIME_REPLY.pack(asked, microseconds(came), microseconds(now))
-            messages.append((_TIME, reply))
+            clock = max(0, int((came - self.turn.game_clock_zero) * 1e6))
+            waited = min(int((now - came) * 1e6), 0xFFFFFFFF)
+            messages.append((_TIME, TIME_REPLY.pack(asked, clock, waited)))
         if self._parts:
             messages += self._parts
             self._parts = []

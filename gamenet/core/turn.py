@@ -34,6 +34,7 @@ class Turn:
         "counters",
         "dirty",
         "emit",
+        "game_clock_zero",
         "published",
         "room",
         "shrinker",
@@ -53,6 +54,8 @@ class Turn:
         self.dirty: list[Session] = []
         """Sessions with something to send, each once."""
         self.counters = counters
+        self.game_clock_zero = 0.0
+        """Zero of a server's game clock, in monotonic seconds."""
         self.shrinker = Shrinker()
         """What makes states smaller, for all sessions."""
 

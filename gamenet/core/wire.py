@@ -94,10 +94,11 @@ MAX_FRAGMENTS: Final = 16
 # STATE_ACK  client to server: u32 number of the newest state that it holds; 0: send the next whole
 STATE_ACK: Final = Struct("!I")
 
-# TIME       client to server: u32 t0;  server to client: u32 t0 | u32 t1 | u32 t2
-#            each side's own microseconds, modulo 2^32
+# TIME       client to server: u32 t0, the client's microseconds modulo 2^32
+#            server to client: u32 t0 | u64 t1, the server's game clock in microseconds when the
+#            question came | u32 microseconds from then until the answer left
 TIME_QUERY: Final = Struct("!I")
-TIME_REPLY: Final = Struct("!III")
+TIME_REPLY: Final = Struct("!IQI")
 
 MAX_UNRELIABLE_BYTES: Final = MAX_BODY_BYTES - ACKS_BYTES - 1
 SINGLE_STATE_BYTES: Final = MAX_UNRELIABLE_BYTES - STATE.size

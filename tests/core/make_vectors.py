@@ -313,8 +313,8 @@ def message_vectors() -> list[dict[str, Any]]:
     found.append(message("UNRELIABLE", "both", b"boo", payload=b"boo".hex()))
     found.append(message("UNRELIABLE", "both", TYPED, IS_MESSAGE, payload=TYPED.hex()))
     found.append(message("TIME", "c2s", TIME_QUERY.pack(1_000_000), t0=1_000_000))
-    reply = TIME_REPLY.pack(1_000_000, 0xFFFFFF00, 0x100)
-    found.append(message("TIME", "s2c", reply, t0=1_000_000, t1=0xFFFFFF00, t2=0x100))
+    reply = TIME_REPLY.pack(1_000_000, 0x1_FFFF_FF00, 0x100)
+    found.append(message("TIME", "s2c", reply, t0=1_000_000, t1=0x1_FFFF_FF00, wait=0x100))
     return found
 
 

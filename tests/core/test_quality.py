@@ -247,13 +247,21 @@ class AckTests(SynchronousTestCase):
 class TimeTests(SynchronousTestCase):
     """``TIME``: the peer's own wait is taken out."""
 
-    def reply(self, quality: PathQuality, asked: int, came: int, left: int, now: float) -> None:
-        quality.time_reply(pack("!III", asked, came, left), now)
+    def reply(
+        self, quality: PathQuality, asked: int, came: int, wait: int, now: float
+    ) -> tuple[float, float, float] | None:
+        return quality.time_reply(pack("!IQI", asked, came, wait), now)
 
     def test_the_wait_does_not_count(self) -> None:
         quality = PathQuality()
-        self.reply(quality, microseconds(5.0), 77, 77 + 40_000, 5.1)
+        self.reply(quality, microseconds(5.0), 77, 40_000, 5.1)
         self.assertAlmostEqual(quality.estimator.rtt, 0.06)
+
+    def test_the_four_times_come_in_seconds(self) -> None:
+        times = self.reply(PathQuality(), microseconds(5.0), 2**40, 40_000, 5.1)
+        assert times is not None
+        for found, wanted in zip(times, (5.0, 2**40 / 1e6, 2**40 / 1e6 + 0.04), strict=True):
+            self.assertAlmostEqual(found, wanted, places=5)
 
     def test_acks_count_for_loss_only_once_there_is_a_clock(self) -> None:
         quality = PathQuality()
@@ -266,28 +274,29 @@ class TimeTests(SynchronousTestCase):
         self.assertAlmostEqual(quality.estimator.rtt, 0.1)
         self.assertEqual((quality.estimator.samples, quality.acked), (1, 2))
 
-    def test_both_clocks_may_wrap(self) -> None:
+    def test_our_clock_may_wrap(self) -> None:
         quality = PathQuality()
         wrap = 2**32 / 1e6
-        asked = microseconds(wrap - 0.01)
-        self.reply(quality, asked, 2**32 - 5_000, 5_000, wrap + 0.04)
+        times = self.reply(quality, microseconds(wrap - 0.01), 0, 10_000, wrap + 0.04)
         self.assertAlmostEqual(quality.estimator.rtt, 0.04, places=5)
+        assert times is not None
+        self.assertAlmostEqual(times[0], wrap - 0.01, places=5)
 
     def test_answers_that_cannot_be_are_no_samples(self) -> None:
         quality = PathQuality()
-        self.reply(quality, microseconds(5.0), 0, 200_000, 5.1)
-        self.reply(quality, microseconds(9.0), 0, 0, 5.1)
+        self.assertIsNone(self.reply(quality, microseconds(5.0), 0, 200_000, 5.1))
+        self.assertIsNone(self.reply(quality, microseconds(9.0), 0, 0, 5.1))
         self.assertEqual((quality.estimator.samples, quality.has_clock), (0, False))
 
-    @given(st.binary(max_size=20), st.floats(0, 1e9))
+    @given(st.binary(max_size=20) | st.binary(min_size=16, max_size=16), st.floats(0, 1e9))
     def test_any_bytes_give_a_sample_or_none_or_a_wire_error(self, data: bytes, now: float) -> None:
         quality = PathQuality()
         try:
             quality.time_reply(data, now)
         except WireError:
-            self.assertNotEqual(len(data), 12)
+            self.assertNotEqual(len(data), 16)
             return
-        self.assertEqual(len(data), 12)
+        self.assertEqual(len(data), 16)
         self.assertGreaterEqual(quality.estimator.rtt, 0.0)
 
 

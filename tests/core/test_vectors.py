@@ -204,8 +204,9 @@ def read_message(name: str, direction: str, data: bytes, baseline: str = "") -> 
         fields = {"payload": reader.rest().hex()}
     else:
         assert name == "TIME"
-        names = ("t0",) if direction == "c2s" else ("t0", "t1", "t2")
-        fields = {field: reader.number(4) for field in names}
+        fields = {"t0": reader.number(4)}
+        if direction == "s2c":
+            fields |= {"t1": reader.number(8), "wait": reader.number(4)}
     assert not reader.data, "bytes to spare"
     return fields
 
@@ -505,7 +506,7 @@ class OurEncoderTests(SynchronousTestCase):
         if name == "TIME" and vector["direction"] == "c2s":
             return wire.TIME_QUERY.pack(fields["t0"])
         if name == "TIME":
-            return wire.TIME_REPLY.pack(fields["t0"], fields["t1"], fields["t2"])
+            return wire.TIME_REPLY.pack(fields["t0"], fields["t1"], fields["wait"])
         return raw(fields["payload"])
 
     def test_keys(self) -> None:
