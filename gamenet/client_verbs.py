@@ -167,7 +167,7 @@ class ClientVerbs:
         return host.quality()
 
     def server_time(self) -> float:
-        """The server's game clock, in seconds; 0 until the first state came."""
+        """The server's game clock, in seconds; 0 until it has told it, just after the join."""
         host, _, _ = self._live()
         return host.server_time()
 

@@ -65,6 +65,7 @@ def draw(folder: str | Path) -> None:
     import matplotlib
 
     matplotlib.use("Agg")
+    matplotlib.rcParams["svg.hashsalt"] = "gamenet"
     from matplotlib import pyplot
 
     rows = run()[1]

@@ -9,11 +9,13 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import clock
 import interpolation
 import prediction
+import states
 
 FOLDER = Path(__file__).resolve().parent
-PARTS = (interpolation, prediction)
+PARTS = (clock, interpolation, prediction, states)
 
 
 def figures() -> dict[str, float]:
