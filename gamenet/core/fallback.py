@@ -42,6 +42,7 @@ class Fallback(ReliableHalf):
         "_burst_bytes",
         "_due",
         "_due_bytes",
+        "_has_to_wait",
         "_interval",
         "_interval_bytes",
         "_proved",
@@ -80,6 +81,8 @@ class Fallback(ReliableHalf):
         self._acks_due = False
         self._unheard = True
         """Whether the next DATA means something; asked instead of calling."""
+        self._has_to_wait = False
+        """There was no room inside TCP for what is to be sent: the next look at the time tries."""
         self.tunnelled = True
         """Whether messages go inside TCP: until datagrams pass, and while they do not any more."""
         self.udp_heard = setup.now
@@ -181,6 +184,10 @@ class Fallback(ReliableHalf):
             messages = self._messages(now)
             messages += self._unreliable
             self._unreliable.clear()
+        else:
+            # Acknowledgements cause no flush of their own, and in a quiet game nothing else does.
+            self._has_to_wait = True
+            self._timer = self.next_tick = 0.0
         if not (messages or self._acks_due):
             return
         acks = ACKS.pack(*self.window.acks())

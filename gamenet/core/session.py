@@ -297,6 +297,9 @@ class Session(Fallback):
         :returns: why the session must end now, or None.
         """
         limits = self.limits
+        if self._has_to_wait:
+            self._has_to_wait = False
+            self.mark_dirty()
         if self._acks_owed and now - self.last_datagram_out >= ACK_SECONDS:
             self._acks_due = True
             self.mark_dirty()

@@ -7,7 +7,10 @@ import random
 from twisted.trial.unittest import SynchronousTestCase
 
 from gamenet.core.wire import MAX_STATE_BYTES, STATE_ACK, MessageType
-from tests.core.pair import BAD, Conditions, Pair
+from tests.core.pair import BAD, PERFECT, Conditions, Pair
+
+BLOCKED = Conditions(loss=1.0)
+"""No datagram passes, so all goes inside TCP."""
 
 
 def worlds(seed: int, size: int, count: int) -> list[bytes]:
@@ -64,21 +67,23 @@ class StateTests(SynchronousTestCase):
 
     def test_the_largest_goes_in_datagrams_and_inside_tcp(self) -> None:
         for bound in (True, False):
-            pair = Pair(3)
+            pair = Pair(3, PERFECT if bound else BLOCKED)
             if bound:
                 pair.bind()
             states = [random.Random(n).randbytes(MAX_STATE_BYTES) for n in range(4)]
             self.play(pair, states, seconds=0.5)
             self.assertEqual(len(pair.states), 4)
+            self.assertEqual(pair.server_session.tunnelled, not bound)
 
     def test_inside_tcp_a_large_state_waits_until_all_of_it_has_room(self) -> None:
-        pair = Pair(4)
+        pair = Pair(4, BLOCKED)
         states = [random.Random(n).randbytes(MAX_STATE_BYTES) for n in range(60)]
         self.play(pair, states, seconds=0.02)
         self.assertGreater(len(pair.states), 10)
         self.assertEqual(pair.states[-1].payload, states[-1])
         self.assertEqual(pair.client.counters.drop_state_incomplete, 0)
         self.assertEqual(pair.server.counters.drop_send_tunnel, 0)
+        self.assertTrue(pair.server_session.tunnelled)
 
     def test_it_goes_on_over_another_connection(self) -> None:
         pair = Pair(5)
