@@ -138,14 +138,14 @@ class StateSender:
         if not number:
             self.held = 0
             self._baseline = b""
-        elif number > self.held:
-            history = self._history
-            while history and history[0][0] <= number:
-                found, payload = history.popleft()
-                self._history_bytes -= len(payload)
-                if found == number:
-                    self.held = number
-                    self._baseline = payload
+        # What is older than the baseline is not here any more.
+        history = self._history
+        while history and history[0][0] <= number:
+            found, payload = history.popleft()
+            self._history_bytes -= len(payload)
+            if found == number:
+                self.held = number
+                self._baseline = payload
         return True
 
     def shrink(self, number: int, payload: bytes) -> tuple[int, bytes]:

@@ -253,6 +253,57 @@ class DeltaTests(SynchronousTestCase):
         channel.acknowledge()
         self.assertEqual(channel.send(world(4))[0][1][STATE.size - 1], DELTA)
 
+    def test_it_is_asked_for_until_it_comes_whatever_else_is_held(self) -> None:
+        channel = Channel()
+        channel.receive(channel.send(world(1)))
+        channel.acknowledge()
+        channel.receive(channel.send(world(2)))
+        del channel.receiver._held[1]
+        for count in (1, 2):
+            self.assertIs(channel.receive(channel.send(world(2 + count))), None)
+            self.assertEqual(channel.counters.drop_state_baseline, count)
+            self.assertEqual(channel.receiver.to_acknowledge(), 0)
+            channel.receiver.acknowledged()  # and it is lost on its way
+        self.assertIs(channel.receiver.to_acknowledge(), None)
+        self.assertTrue(channel.sender.acknowledge(0))
+        self.assertEqual(channel.receive(channel.send(world(5))), world(5))
+
+    def test_a_state_that_was_never_sent_is_no_baseline(self) -> None:
+        channel = Channel()
+        channel.send(world(1))
+        channel.sender.put(2, world(2), 0, 2, 0, 0)
+        channel.number = 2
+        channel.send(world(3))  # which replaces it
+        self.assertTrue(channel.sender.acknowledge(2))
+        self.assertEqual(channel.sender.held, 0)
+        self.assertEqual(channel.send(world(4))[0][1][STATE.size - 1], WHOLE)
+
+    def test_an_acknowledgement_that_comes_late_changes_nothing(self) -> None:
+        channel = Channel()
+        for step in (1, 2, 3):
+            channel.send(world(step))
+        for number in (3, 1, 2):
+            self.assertTrue(channel.sender.acknowledge(number))
+            self.assertEqual((channel.sender.held, channel.sender._baseline), (3, world(3)))
+
+    def test_the_bytes_of_what_is_not_acknowledged_are_bounded(self) -> None:
+        channel = Channel(baseline_bytes=1_000)
+        for step in range(10):
+            channel.send(world(step))
+            kept = [len(payload) for _, payload in channel.sender._history]
+            self.assertLessEqual(sum(kept), 1_000)
+            self.assertEqual(channel.sender._history_bytes, sum(kept))
+        self.assertEqual(len(kept), 2)
+
+    def test_a_receiver_forgets_what_is_older_than_a_baseline(self) -> None:
+        channel = Channel()
+        for step in range(1, 6):
+            channel.receive(channel.send(world(step)))
+        channel.acknowledge()
+        self.assertEqual(min(channel.receiver._held), 1)
+        channel.receive(channel.send(world(6)))
+        self.assertEqual(list(channel.receiver._held), [5, 6])
+
     def test_baselines_that_lie_are_refused(self) -> None:
         channel = Channel()
         for step in range(1, 101):
