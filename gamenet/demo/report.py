@@ -202,7 +202,7 @@ def table(report: Report) -> str:
             f"{show('bytes_down_per_client_second')} B/s down per client",
         ),
         (
-            "states",
+            "a state",
             f"{show('state_bytes_full_mean', 1)} B of the game's, as "
             f"{show('state_bytes_sent_mean', 1)} B on the wire",
         ),
@@ -214,7 +214,7 @@ def table(report: Report) -> str:
     if report["ticks_per_second"] is None:
         rows = [row for row in rows if row[0] != "server"]
     if report["state_bytes_full_mean"] is None:
-        rows = [row for row in rows if row[0] != "states"]
+        rows = [row for row in rows if row[0] != "a state"]
     if not report["joined"]:
         rows = [row for row in rows if row[0] in ("players", "drops", "errors")]
     rows += [("", line) for line in report["error_lines"] or ()]
