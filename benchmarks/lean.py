@@ -1,7 +1,8 @@
 """A client that is little more than two sockets, for loads and attacks.
 
-It joins for real, over plain TCP or TLS, and plays for real, but it costs a fraction of gamenet's
-own client: a load generator must not be what is measured. An attacker gets at its insides.
+It joins for real, over plain TCP or TLS, and plays for real: it sends the messages that gamenet's
+own client sends, as often. But it costs a fraction of that: a load generator must not be what is
+measured. An attacker gets at its insides.
 """
 
 from __future__ import annotations
@@ -14,8 +15,20 @@ from typing import TYPE_CHECKING
 from OpenSSL import SSL
 
 from gamenet.core import frames, wire
+from gamenet.core.client_session import (
+    LONE_SECONDS,
+    QUICK_SECONDS,
+    SETTLED_SAMPLES,
+    STATE_ACK_SECONDS,
+    TIME_SECONDS,
+)
+from gamenet.core.clock import ServerClock
+from gamenet.core.fallback import ACK_SECONDS
+from gamenet.core.input_timing import InputLead
 from gamenet.core.inputs import InputSender
+from gamenet.core.quality import PathQuality, microseconds
 from gamenet.core.record import Forged, Opener, Schedule, Sealer
+from gamenet.core.state_channel import StateReceiver
 from gamenet.core.window import ReplayWindow
 from gamenet.errors import DisconnectReason, RefusalReason
 
@@ -26,7 +39,6 @@ ANSWER_SECONDS = 20.0
 EXPORTER_LABEL = b"EXPERIMENTAL gamenet udp v1"
 NO_SCHEMA = bytes(8)
 PING_SECONDS = 5.0
-TIME_SECONDS = 1.0
 
 
 class Refused(Exception):
@@ -180,8 +192,11 @@ class LeanClient:
         self.states = 0
         self.state = b""
         """The payload of the newest."""
-        self._state_number = 0
-        self._asked = 0.0
+        self._received = StateReceiver()
+        self._quality = PathQuality()
+        self._clock = ServerClock()
+        self._lead = InputLead()
+        self._next_state_ack = self._next_time = self._silent_until = 0.0
         self.sent: list[bytes] | None = None
         """Every datagram that left, where somebody asked for it by making this a list."""
 
@@ -203,6 +218,7 @@ class LeanClient:
         self.sealer = Sealer(ours, accept.cid)
         self.opener = Opener(theirs)
         self.inputs = InputSender(accept.input_bits)
+        self._tick_rate = accept.tick_rate_x100 / 100
         self.server = (self.server[0], accept.udp_port or self.server[1])
         self.send_frame(frames.encode_ack(0))
         return self
@@ -342,35 +358,64 @@ class LeanClient:
             yield first & 0x0F, body
 
     def look_at_udp(self) -> None:
-        """Take what came: states, and which inputs are acknowledged."""
+        """Take what came: states, and what the server says of our inputs and of the time."""
         for kind, body in self.datagrams_come():
             if kind == wire.DatagramKind.CHALLENGE:
                 self.send(wire.DatagramKind.RESPONSE, body[: wire.CHALLENGE_BYTES])
             if kind != wire.DatagramKind.DATA:
                 continue
             for message, payload in wire.split_messages(body):
-                if message == wire.MessageType.INPUT_ACK:
+                plain = message & wire.TYPE_MASK
+                if plain == wire.MessageType.STATE:
+                    self._take_state(self._received.receive(payload))
+                elif plain == wire.MessageType.INPUT_ACK:
                     self.inputs.acknowledge(wire.INPUT_ACK.unpack(payload)[0])
-                elif message & wire.TYPE_MASK == wire.MessageType.STATE:
-                    self.states += 1
-                    number = wire.STATE.unpack_from(payload)[0]
-                    if number > self._state_number:
-                        self._state_number = number
-                        self.state = payload[wire.STATE.size :]
+                elif plain == wire.MessageType.FRAGMENT:
+                    self._take_state(self._received.receive_fragment(payload))
+                elif plain == wire.MessageType.INPUT_TIMING:
+                    self._lead.told(payload)
+                elif plain == wire.MessageType.TIME:
+                    now = time.monotonic()
+                    times = self._quality.time_reply(payload, now)
+                    if times is not None:
+                        self._clock.observe(*times, now)
+
+    def _take_state(self, fields: tuple[int, int, int, int, bytes] | None) -> None:
+        if fields is None:
+            return
+        _, tick, server_ms, _, self.state = fields
+        self.states += 1
+        least = self._quality.estimator.rtt_min
+        self._clock.state_came(server_ms / 1_000, tick, time.monotonic(), least)
 
     def press(self, buttons: int) -> None:
         """Make the next input; it leaves with the next datagram."""
-        self.inputs.put(self.inputs.newest + 1, buttons)
+        number, rate, estimator = self.inputs.newest + 1, self._tick_rate, self._quality.estimator
+        self._lead.guess(estimator.rtt, estimator.jitter)
+        here = self._clock.tick(time.monotonic(), rate)
+        self.inputs.put(number, buttons, self._lead.aim(number, here, rate))
 
     def flush(self) -> None:
-        """Send what a player sends each tick: acks, and the inputs that are not acknowledged."""
-        message = self.inputs.message(0)
-        messages = [(int(wire.MessageType.INPUT), message)] if message else []
+        """Send what a player sends each tick: acks, which state it holds, and the inputs that are
+        not acknowledged; without inputs the acks alone, now and then."""
         now = time.monotonic()
-        if now - self._asked >= TIME_SECONDS:
-            self._asked = now
-            asked = int(now * 1e6) & 0xFFFF_FFFF
-            messages.insert(0, (int(wire.MessageType.TIME), wire.TIME_QUERY.pack(asked)))
+        messages = []
+        held = self._received.to_acknowledge()
+        if held is not None and now >= self._next_state_ack:
+            self._next_state_ack = now + STATE_ACK_SECONDS
+            self._received.acknowledged()
+            messages.append((int(wire.MessageType.STATE_ACK), wire.STATE_ACK.pack(held)))
+        inputs = self.inputs.message(self._received.newest)
+        if inputs:
+            messages.append((int(wire.MessageType.INPUT), inputs))
+        if now >= self._next_time + (0.0 if messages else LONE_SECONDS):
+            settled = self._quality.estimator.samples >= SETTLED_SAMPLES
+            self._next_time = now + (TIME_SECONDS if settled else QUICK_SECONDS)
+            question = wire.TIME_QUERY.pack(microseconds(now))
+            messages.insert(0, (int(wire.MessageType.TIME), question))
+        if not messages and now < self._silent_until:
+            return
+        self._silent_until = now + ACK_SECONDS
         acks = wire.ACKS.pack(*self.window.acks())
         for part in wire.pack_messages(messages) if messages else [b""]:
             self.send(wire.DatagramKind.DATA, acks + part)

@@ -169,6 +169,8 @@ def _parser() -> argparse.ArgumentParser:
     add_trace(bots)
     # For the demo, which has the server: a kill is told, and the sessions it costs are no errors.
     bots.add_argument("--kill-elsewhere", action="store_true", help=argparse.SUPPRESS)
+    # And where the clock of that server began, to tell how well the bots know it.
+    bots.add_argument("--clock-zero", type=float, help=argparse.SUPPRESS)
 
     chat = commands.add_parser(
         "chat",
@@ -308,6 +310,7 @@ def _load(arguments: argparse.Namespace, interrupt: Interrupt) -> int:
             sim_seed=arguments.sim_seed,
             chaos=script,
             trace=arguments.trace,
+            clock_zero=arguments.clock_zero,
         )
         outcome = run_bots(load, interrupt, sys.stderr, quiet=arguments.quiet)
     if outcome is None:

@@ -15,6 +15,7 @@ from gamenet.messages import Payload
 
 if TYPE_CHECKING:
     from gamenet.core.client_session import ClientSession
+    from gamenet.core.seat import Seat
     from gamenet.events import Disconnected, Quality
     from gamenet.events import State as WorldState
 
@@ -58,6 +59,7 @@ class ClientCommands(Host):
     """True once the last ``Disconnected`` is emitted."""
     tick_rate: float
     state: WorldState | None
+    seat: Seat | None
     _session: ClientSession | None
 
     def fetch(self, bridge: Bridge) -> None:
@@ -74,7 +76,7 @@ class ClientCommands(Host):
         if session is None or self.over:
             self.counters.drop_verb_gone += 1
         elif number == session.inputs.newest + 1:
-            session.queue_input(number, buttons)
+            session.queue_input(number, buttons, self.time)
 
     def queue_frame(self, frame: bytes) -> None:
         """Queue a DATA or SAY frame."""
@@ -95,6 +97,9 @@ class ClientCommands(Host):
     def _take_state(self, state: WorldState) -> None:
         if isinstance(self.sink, Bridge):
             self.sink.state = state
+        elif self.seat is not None and state.input_number >= self.seat.probe:
+            # Whoever has no bridge takes it now.
+            self.seat.probe_answered(self.now())
         self.state = state
 
     def _forget_state(self) -> None:

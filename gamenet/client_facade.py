@@ -277,8 +277,8 @@ class GameClient(GameLoop, ClientVerbs):
     def _catch_up(self) -> int:
         return self._config.catch_up_ticks
 
-    def _clock_starts(self, origin: float) -> None:
-        pass
+    def _begin_clock(self) -> None:
+        """The clock is the server's."""
 
     def _is_same_tick(self, host: ClientHost) -> bool:
         if not self._in_tick or self._ticker is None:
@@ -299,6 +299,9 @@ class GameClient(GameLoop, ClientVerbs):
         if state is None or state.number <= self._taken_state:
             return None
         self._taken_state = bridge.seen_state = state.number
+        host, _, seat = self._live()
+        if seat is not None and state.input_number >= seat.probe:
+            seat.probe_answered(host.now())
         return state
 
 

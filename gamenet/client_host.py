@@ -235,6 +235,7 @@ class ClientHost(ClientCommands):
             longest_pause_seconds=config.bind_retry_seconds,
             datagrams_per_second=accept.datagrams_per_second,
             input_bits=accept.input_bits,
+            tick_rate=self.tick_rate,
             take_state=self._take_state,
             seen_state=self._seen_state,
         )

@@ -135,6 +135,8 @@ class ClientVerbs:
                 self._inputs_dropped += 1
             return self._input_number
         self._input_number += 1
+        if seat.probe > self._input_number:
+            seat.probe_began, seat.probe = host.now(), self._input_number
         out.put_input(self._input_number, buttons)
         return self._input_number
 

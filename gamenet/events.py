@@ -16,7 +16,7 @@ made for each message; rare ones are frozen dataclasses. Treat all of them as re
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal, TypeAlias
 
@@ -24,6 +24,7 @@ import msgspec
 
 from gamenet.errors import DisconnectReason, RefusalReason
 from gamenet.messages import Payload
+from gamenet.samples import Sample, TypeRate, unpacked
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -170,6 +171,9 @@ class Input(msgspec.Struct, gc=False, eq=False):
     """How many numbers just before this one were given up."""
     seen: int
     """The newest state number that the sender's game had taken."""
+    tick: int = 0
+    """The server's tick that it was meant for; ``ticks()`` holds it until then, unless it came too
+    late. 0 if its sender did not know the tick yet."""
 
 
 class Received(msgspec.Struct, gc=False, eq=False):
@@ -227,7 +231,10 @@ class Tick(msgspec.Struct, eq=False):
 
 @dataclass(frozen=True, slots=True)
 class Quality:
-    """How the path to one peer is doing. Rates and losses cover about the last ten seconds."""
+    """How the path to one peer is doing; ``docs/QUALITY.rst`` says how each figure is measured.
+
+    Losses are smoothed over about ten seconds; rates are those of the last whole second.
+    """
 
     path: Literal["udp", "tcp"]
     label: Literal["excellent", "good", "fair", "poor", "bad", "unknown"]
@@ -245,6 +252,46 @@ class Quality:
     queued_messages: int
     """Reliable messages that the peer's game has not taken."""
     queued_bytes: int
+    rtt_latest_seconds: float = 0.0
+    """The newest measurement of the network's round trip, not smoothed."""
+    end_to_end_seconds: float = 0.0
+    """From this game to the other and back, with all waits for ticks; smoothed. 0 while unknown."""
+    bytes_per_second_in: float = 0.0
+    bytes_per_second_out: float = 0.0
+    datagrams_per_second_in: float = 0.0
+    datagrams_per_second_out: float = 0.0
+    types_in: Mapping[str, TypeRate] = field(default_factory=dict, hash=False)
+    """What came in datagrams, by type of message: ``"input"``, ``"state"`` and others. Types of
+    which nothing came are not there."""
+    types_out: Mapping[str, TypeRate] = field(default_factory=dict, hash=False)
+    """The same of what was sent."""
+    queued_unreliable: int = 0
+    """Unreliable messages that wait to leave."""
+    queued_state_bytes: int = 0
+    """Bytes of a state that wait to leave. Servers only."""
+    send_bytes_per_second: float = 0.0
+    """What the send budget lets out to this player in the long run. Servers only."""
+    input_lead_seconds: float = 0.0
+    """On a client, how long its inputs may take to the server. On a server, how long before its
+    tick the hastiest of the latest inputs came; below 0 it came too late."""
+    inputs_late: int = 0
+    """Inputs that the server had when their tick had begun, since the join."""
+    inputs_early: int = 0
+    """Inputs that the server had far before their tick."""
+    inputs_missing: int = 0
+    """Inputs that the server never had."""
+    clock_offset_seconds: float = 0.0
+    """The server's game clock less this machine's monotonic clock. 0 on a server, which has that
+    clock, and while it is not known."""
+    clock_uncertainty_seconds: float = 0.0
+    """How far that may be off; infinite while it is not known, and 0 on a server."""
+    packed_samples: bytes = field(default=b"", repr=False)
+    """What ``samples`` makes readable."""
+
+    @property
+    def samples(self) -> tuple[Sample, ...]:
+        """The last 30 s in tenths of a second, the newest last; made anew by each reading."""
+        return unpacked(self.packed_samples)
 
 
 NO_QUALITY = Quality("tcp", "unknown", *(0.0,) * 5, *(0,) * 6)

@@ -24,6 +24,7 @@ from gamenet.events import (
     Input,
 )
 from gamenet.game import AnyGame, GameThread, checked_game, settings_of
+from gamenet.input_hold import InputHold
 from gamenet.loop import GameLoop
 from gamenet.server_verbs import ServerVerbs
 from gamenet.threads import (
@@ -251,6 +252,17 @@ class GameServer(GameLoop, ServerVerbs):
 
     # The loop.
 
+    def _started(self, bridge: Bridge) -> None:
+        super()._started(bridge)
+        self._inputs = InputHold()
+
+    @property
+    def _holds(self) -> bool:
+        return super()._holds or self._inputs.holds
+
+    def _due(self, events: list[Event], tick: float) -> list[Event]:
+        return self._inputs.due(events, tick) if self._config.input_hold_seconds else events
+
     def _take(self, events: list[Event]) -> None:
         seats = self._seats
         taken = self._taken
@@ -260,6 +272,8 @@ class GameServer(GameLoop, ServerVerbs):
                 seat = seats.get(event.player.id)
                 if seat is not None:
                     seat.input_number = event.number
+                    if event.seen >= seat.probe:
+                        seat.probe_answered(self._live()[0].now())
                 taken["inputs_taken"] += 1
                 taken["inputs_missing"] += event.missing
             else:
@@ -271,9 +285,13 @@ class GameServer(GameLoop, ServerVerbs):
     def _catch_up(self) -> int:
         return self._config.catch_up_ticks
 
-    def _clock_starts(self, origin: float) -> None:
+    def _first_step(self, now: float, dt: float) -> int:
         host, _ = self._live()
-        host.started = origin
+        return host.align_clock(now, dt)
+
+    def _begin_clock(self) -> None:
+        host, _ = self._live()
+        host.begin_clock()
 
     def _stamp(self) -> tuple[int, int]:
         ticker = self._ticker

@@ -372,6 +372,9 @@ def quality_of(session: Session) -> Quality:
     """What a session knows about its path; from any thread."""
     quality = session.quality
     estimator = quality.estimator
+    rates = session.traffic.rates()
+    lead, late, early, missing = session.input_figures
+    offset, uncertainty = session.server_clock
     return Quality(
         path="tcp" if session.tunnelled else "udp",
         label=quality.label,
@@ -386,4 +389,22 @@ def quality_of(session: Session) -> Quality:
         datagrams_out=session.datagrams_out,
         queued_messages=session.outgoing.messages,
         queued_bytes=session.outgoing.size,
+        rtt_latest_seconds=estimator.latest,
+        end_to_end_seconds=session.seat.end_to_end_seconds,
+        bytes_per_second_in=rates.bytes_in,
+        bytes_per_second_out=rates.bytes_out,
+        datagrams_per_second_in=rates.datagrams_in,
+        datagrams_per_second_out=rates.datagrams_out,
+        types_in=rates.types_in,
+        types_out=rates.types_out,
+        queued_unreliable=session.queued_unreliable,
+        queued_state_bytes=session.queued_state_bytes,
+        send_bytes_per_second=session.send_bytes_per_second,
+        input_lead_seconds=lead,
+        inputs_late=late,
+        inputs_early=early,
+        inputs_missing=missing,
+        clock_offset_seconds=offset,
+        clock_uncertainty_seconds=uncertainty,
+        packed_samples=session.traffic.series.rows(),
     )

@@ -57,6 +57,9 @@ class ServerLimits(CommonConfig):
     refused, counted, so that nobody alone can fill ``bridge_events``. Inputs come again."""
     max_input_hz: int = 120
     """Inputs a second that one player may make; more over two seconds are dropped, counted."""
+    input_hold_seconds: float = 0.5
+    """How long an input that came before the tick it is meant for is held at most. Clients see to
+    it that it is a few milliseconds. With 0 the game has each input with its next tick."""
     datagrams_per_second: int = 128
     """Datagrams a second from one player in the long run, about twice those of a 60 Hz client.
     Clients are told and keep below it; beyond it they are dropped, counted."""
@@ -64,6 +67,10 @@ class ServerLimits(CommonConfig):
     """Datagrams that a player may send at once."""
     datagram_bytes_per_second: int = 65_536
     """Bytes a second of such datagrams; what two seconds allow may come at once."""
+    send_bytes_per_second: int = 65_536
+    """Bytes that a player is sent in any second, reliable messages apart, until ``set_budget``;
+    less where the path takes less. States beyond it are replaced by newer ones before they leave.
+    """
     rate_abuse_factor: int = 10
     """A player who sends this many times ``datagrams_per_second`` ..."""
     rate_abuse_seconds: int = 10
@@ -141,12 +148,13 @@ class ServerLimits(CommonConfig):
             "max_used_tickets",
             "max_suspended",
         )
-        self._at_least(0, "resume_seconds", "baseline_bytes")
+        self._at_least(0, "resume_seconds", "baseline_bytes", "input_hold_seconds")
         self._at_most(0xFFFF, "fits the protocol", "resume_seconds")
+        self._at_most(10, "is what anybody would wait for", "input_hold_seconds")
         self._at_least(2, "rate_abuse_factor")
         self._at_least(1, "frames_per_second", "chats_per_second")
         self._at_least(65_600, "tcp_bytes_per_second")
-        self._at_least(4_096, "tcp_send_buffer_bytes", "tcp_unsent_bytes")
+        self._at_least(4_096, "tcp_send_buffer_bytes", "tcp_unsent_bytes", "send_bytes_per_second")
         self._at_least(1_200, "datagram_bytes_per_second")
         self._at_least(60, "rekey_seconds")
         self._above_zero(

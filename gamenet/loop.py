@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 from abc import ABC, abstractmethod
+from math import inf
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -46,9 +47,22 @@ class GameLoop(ABC):
     def _catch_up(self) -> int:
         """Late ticks made up for before the rest are skipped."""
 
+    def _first_step(self, now: float, dt: float) -> int:
+        """The number of a step that begins *now*, the first of steps *dt* seconds long."""
+        return 1
+
     @abstractmethod
-    def _clock_starts(self, origin: float) -> None:
-        """The game clock has its zero at *origin* in monotonic seconds."""
+    def _begin_clock(self) -> None:
+        """Have the game clock run, where there is one besides the loop's own."""
+
+    def _due(self, events: list[Event], tick: float) -> list[Event]:
+        """What of *events*, and of earlier ones that were held, is for this tick."""
+        return events
+
+    @property
+    def _holds(self) -> bool:
+        """Whether something taken from the bridge waits here for a step."""
+        return bool(self._held)
 
     def _started(self, bridge: Bridge) -> None:
         """A new run begins."""
@@ -80,8 +94,8 @@ class GameLoop(ABC):
             )
         return bridge
 
-    def _collect(self, bridge: Bridge) -> list[Event]:
-        events = bridge.poll()
+    def _collect(self, bridge: Bridge, tick: float = inf) -> list[Event]:
+        events = self._due(bridge.poll(), tick)
         self._take(events)
         if self._held:
             events = self._held + events
@@ -102,8 +116,10 @@ class GameLoop(ABC):
             raise ValueError(f"hz must be above 0 and at most 1000, not {rate!r}")
         ticker = self._ticker
         if ticker is None or ticker.dt != 1 / rate:
-            ticker = self._ticker = Ticker(1 / rate, self._clock(), self._catch_up())
-            self._clock_starts(ticker.origin)
+            dt = 1 / rate
+            now = self._clock()
+            ticker = Ticker(dt, now, self._catch_up(), self._first_step(now, dt))
+            self._ticker = ticker
         return self._run(bridge, ticker, wait)
 
     def _run(self, bridge: Bridge, ticker: Ticker, wait: bool) -> Iterator[Tick]:
@@ -112,7 +128,7 @@ class GameLoop(ABC):
             if wait:
                 bridge.sleep_until(ticker.deadline)
                 now = self._clock()
-            elif bridge.is_spent and not self._held:
+            elif bridge.is_spent and not self._holds:
                 self._ended = True
                 return
             # Read before the events are taken: whatever closed the bridge was published first.
@@ -123,7 +139,8 @@ class GameLoop(ABC):
                     return
                 # The last step comes at once, with whatever is left.
                 due = ticker.force()
-            events = self._collect(bridge)
+            # The last step takes what is left, also what is meant for later.
+            events = self._collect(bridge, inf if closing else due.number)
             # A client's end is one of the events just taken.
             self._ended = closing or bridge.is_spent
             self._in_tick = bridge.in_pass = True
@@ -147,6 +164,7 @@ class GameLoop(ABC):
         :raises LocalProtocolError: as ``ticks``.
         """
         bridge = self._claim()
+        self._begin_clock()
         bridge.end_pass()
         if timeout > 0 and not self._held:
             bridge.wait(timeout)

@@ -95,7 +95,8 @@ def status(service: StatusSource, started: float) -> dict[str, Any]:
     :param started: when the service started, in monotonic seconds.
 
     Times are in seconds unless a name ends in ``_ms``, sizes in bytes, losses shares from 0 to 1.
-    A number that is not known yet is null.
+    A number that is not known yet is null. ``clock_zero`` is where the game clock began, in
+    monotonic seconds of the machine; null until it has.
     """
     host = service.host
     stats = service.game_stats()
@@ -122,7 +123,13 @@ def status(service: StatusSource, started: float) -> dict[str, Any]:
         "suspended": host.suspended,
         "stalled": host.is_stalled,
         "reactor": {"beat_late_max_ms": 1_000 * host.beat_late_max},
-        "inputs": {"taken": stat("inputs_taken"), "missing": stat("inputs_missing")},
+        "clock_zero": host.turn.game_clock_zero,
+        "inputs": {
+            "taken": stat("inputs_taken"),
+            "missing": stat("inputs_missing"),
+            "late": host.counters.inputs_late,
+            "early": host.counters.inputs_early,
+        },
         "drops": host.counters.drops(),
         "refusals": {reason.name: count for reason, count in host.refusals.items()},
         "queues": {"events": host.sink.waiting_events, "commands": _waiting_commands(host)},
@@ -148,7 +155,9 @@ def _player(host: ServerHost, session: Session) -> dict[str, Any]:
         "address": join_address(str(getattr(peer, "host", "")), int(getattr(peer, "port", 0))),
         "suspended": session.is_suspended,
         "path": quality.path,
+        "label": quality.label,
         "rtt_seconds": _finite(quality.rtt_seconds) if known else None,
+        "end_to_end_seconds": quality.end_to_end_seconds or None,
         "jitter_seconds": _finite(quality.jitter_seconds) if known else None,
         "loss_in": _finite(quality.loss_in),
         "loss_out": _finite(quality.loss_out),

@@ -75,6 +75,14 @@ class ServerCommands(Host):
             else:
                 session.queue_unreliable(flag, payload)
 
+    def set_budget(self, player_id: int, bytes_per_second: int) -> None:
+        """Send a player no more than that in any second."""
+        session = self.registry.by_player.get(player_id)
+        if session is None:
+            self.counters.drop_verb_gone += 1
+        else:
+            session.budget.limit(bytes_per_second, self.time)
+
     def kick(self, player_id: int, reason: DisconnectReason, text: str, ban_seconds: float) -> None:
         """End a player's session, and keep account and address out for a while."""
         if ban_seconds > 0:

@@ -47,6 +47,8 @@ log = Logger()
 UNJOINED_FILES: Final = 16
 """Of the connections that the process can carry, those that are kept for newcomers, so that they
 can be told that the server is full."""
+GRAIN_SECONDS: Final = 1e-9
+"""Rounding must not make it a tick more."""
 CLIENT_REASONS: Final = frozenset(
     {
         DisconnectReason.QUIT,
@@ -94,7 +96,9 @@ class ServerHost(ServerCommands):
         self.seats: dict[int, Seat] = {}
         """The seats of the players that the game knows or will know."""
         self.refusals: dict[RefusalReason, int] = dict.fromkeys(RefusalReason, 0)
-        self.started = now()
+        self.turn.tick_seconds = 1 / config.tick_rate
+        if not isinstance(sink, Bridge):
+            self.begin_clock()
         self._door = Door(self, portal)
         self._unjoined: dict[ReliableProtocol, None] = {}
         """Connections that have not joined, the oldest first."""
@@ -123,14 +127,26 @@ class ServerHost(ServerCommands):
         self.closed_because: RefusalReason | None = None
         """Why nobody may join any more."""
 
-    @property
-    def started(self) -> float:
-        """Zero of the game clock, in monotonic seconds."""
-        return self.turn.game_clock_zero
+    def begin_clock(self) -> float:
+        """Have the game clock run, which begins when its game first asks for something.
 
-    @started.setter
-    def started(self, origin: float) -> None:
-        self.turn.game_clock_zero = origin
+        :returns: its zero in monotonic seconds.
+        """
+        zero = self.turn.game_clock_zero
+        if zero is None:
+            zero = self.turn.game_clock_zero = self.now()
+        return zero
+
+    def align_clock(self, now: float, dt: float) -> int:
+        """Have a tick begin *now*, and one each *dt* seconds; the clock goes forward for it.
+
+        :returns: the tick's number.
+        """
+        turn = self.turn
+        since = 0.0 if turn.game_clock_zero is None else now - turn.game_clock_zero
+        number = max(1, ceil((since - GRAIN_SECONDS) / dt))
+        turn.game_clock_zero, turn.tick_seconds = now - number * dt, dt
+        return number
 
     def _observe(self, event: Event) -> None:
         self.verbs.observe(event)

@@ -9,6 +9,7 @@ import threading
 from typing import TYPE_CHECKING, Final
 
 from gamenet.core import frames
+from gamenet.core.budget import check_budget
 from gamenet.core.text import checked_chat, name_key
 from gamenet.errors import DisconnectReason, LocalProtocolError, QueueFull, UnknownPlayer
 from gamenet.events import NO_QUALITY, SERVER, Event, Input, Joined, Left, Player, Quality
@@ -66,6 +67,8 @@ class ServerVerbs:
             seat = self._seats.get(event.player.id)
             if seat is not None:
                 seat.input_number = event.number  # type: ignore[union-attr]
+                if event.seen >= seat.probe:  # type: ignore[union-attr]
+                    seat.probe_answered(self._live()[0].now())
             self._taken["inputs_taken"] += 1
             self._taken["inputs_missing"] += event.missing  # type: ignore[union-attr]
         elif kind is Joined:
@@ -221,6 +224,8 @@ class ServerVerbs:
             if seat is None:
                 return 0
         number = seat.state_number = seat.state_number + 1
+        if seat.probe > number:
+            seat.probe_began, seat.probe = self._live()[0].now(), number
         tick, server_ms = self._stamp()
         assert self._out is not None
         self._out.put_state(player.id, (number, data, flag, tick, server_ms, seat.input_number))
@@ -236,6 +241,19 @@ class ServerVerbs:
         seat = self._seat(player)
         if seat is not None:
             out.submit_unreliable(host.queue_unreliable, (player.id,), flag, data)
+
+    def set_budget(self, player: Player, bytes_per_second: int) -> None:
+        """Send a player at most so many bytes in any second, reliable messages apart.
+
+        It holds for as long as the player is in; until then ``send_bytes_per_second`` holds.
+
+        :raises ValueError: below 4,096.
+        :raises UnknownPlayer: for an object that this server never issued.
+        """
+        host, out = self._live()
+        check_budget(bytes_per_second)
+        if self._seat(player) is not None:
+            out.submit(host.set_budget, player.id, bytes_per_second)
 
     # The rest.
 
@@ -263,9 +281,10 @@ class ServerVerbs:
         return host.quality(player.id) or NO_QUALITY
 
     def time(self) -> float:
-        """The server's game clock in seconds; states carry it."""
+        """The server's game clock in seconds; states carry it. It runs from when the game first
+        asked for events, ticks or the time."""
         host, _ = self._live()
-        return host.now() - host.started
+        return host.now() - host.begin_clock()
 
     def _stamp(self) -> tuple[int, int]:
         """The tick and the milliseconds of the game clock that states are stamped with."""

@@ -4,13 +4,12 @@ Layer 0. Runs on: any thread.
 
 A snapshot's scalar fields come first, then for each list its count and its rows, column by column:
 a column that did not change since the last state is one run of zeros in a byte-level XOR delta.
-Quantising to a range is the practice of Glenn Fiedler, "Snapshot Compression" (2015).
+What a field may be is in :mod:`gamenet.columns`.
 """
 
 from __future__ import annotations
 
 import inspect
-import math
 import struct
 import typing
 from functools import lru_cache
@@ -19,98 +18,19 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, NamedTuple, T
 
 import msgspec
 
+from gamenet.columns import Column, Rows, Scaled, Whole, column_for
 from gamenet.errors import ConfigError, LocalProtocolError, WireError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
     from typing import Self
+
+__all__ = ["Rows", "Scaled", "Snapshot", "Whole"]
 
 # SNAPSHOT   scalar fields in order of declaration | for each list: u16 count | its columns in
 #            order of declaration, each of them count values; all values are unsigned, a bool is
 #            0 or 1, a Scaled its step from the low end
 COUNT: Final = struct.Struct("!H")
-MAX_ROWS: Final = 0xFFFF
-MAX_SCALED_BITS: Final = 32
-MIN_STEP_ULPS: Final = 1024
-"""A step must be so many times what a float can tell apart, or rounding would eat into it."""
-SPANS: Final = (1e-100, 1e100)
-"""Ranges whose arithmetic neither overflows nor goes subnormal."""
-
-_CODES: Final = ((8, "B"), (16, "H"), (32, "I"), (64, "Q"))
-
-
-class Whole:
-    """A whole number from 0 to ``2 ** bits - 1``: ``id: Annotated[int, Whole(32)]``.
-
-    :param bits: 1 to 64; it travels in 1, 2, 4 or 8 bytes.
-    """
-
-    __slots__ = ("bits",)
-
-    def __init__(self, bits: int) -> None:
-        _check_bits("Whole", bits, 64)
-        self.bits = bits
-
-
-class Scaled:
-    """A float in a range, rounded to one of ``2 ** bits`` values; both ends are exact.
-
-    :param low: the lowest value allowed.
-    :param high: the highest.
-    :param bits: 1 to 32; the rounding error is at most ``(high - low) / (2 ** bits - 1) / 2``.
-    """
-
-    __slots__ = ("bits", "high", "low")
-
-    def __init__(self, low: float, high: float, *, bits: int) -> None:
-        _check_bits("Scaled", bits, MAX_SCALED_BITS)
-        if not (math.isfinite(low) and math.isfinite(high) and low < high):
-            raise ConfigError("Scaled", f"{low!r} to {high!r} is no range; give low < high")
-        span = high - low
-        step = span / ((1 << bits) - 1)
-        if not SPANS[0] <= span <= SPANS[1] or step < MIN_STEP_ULPS * math.ulp(
-            max(abs(low), abs(high))
-        ):
-            raise ConfigError(
-                "Scaled",
-                f"a float cannot hold the steps of {low!r} to {high!r} in {bits} bits; "
-                "use fewer bits or a range nearer to zero",
-            )
-        self.bits = bits
-        self.low = float(low)
-        self.high = float(high)
-
-
-class Rows:
-    """A list of rows: ``heroes: Annotated[list[Hero], Rows(64)]``; a tuple works as well.
-
-    :param limit: 1 to 65,535; more rows than this are refused on both sides.
-    """
-
-    __slots__ = ("limit",)
-
-    def __init__(self, limit: int) -> None:
-        if type(limit) is not int or not 1 <= limit <= MAX_ROWS:
-            raise ConfigError("Rows", f"{limit!r} is no limit; give 1 to {MAX_ROWS}")
-        self.limit = limit
-
-
-def _check_bits(what: str, bits: object, most: int) -> None:
-    if type(bits) is not int or not 1 <= bits <= most:
-        raise ConfigError(what, f"{bits!r} is no number of bits; give 1 to {most}")
-
-
-class _Column(NamedTuple):
-    """How one field becomes unsigned numbers and back."""
-
-    name: str
-    code: str
-    top: int
-    """The highest number that may travel."""
-    range: str
-    quantise: Callable[[list[Any]], list[int]]
-    """Leaves out what is not allowed, so the caller must compare lengths."""
-    restore: Callable[[Sequence[int]], Sequence[Any]]
 
 
 class _Table(NamedTuple):
@@ -125,7 +45,7 @@ class _Table(NamedTuple):
 class _Plan(NamedTuple):
     """What a snapshot class declares."""
 
-    columns: tuple[_Column, ...]
+    columns: tuple[Column, ...]
     codes: str
     tables: tuple[_Table, ...]
     arrange: tuple[int, ...]
@@ -234,7 +154,7 @@ def _encode_block(plan: _Plan, rows: Sequence[Snapshot]) -> bytes:
     return _block(plan.codes, count).pack(*flat)
 
 
-def _refusal(kind: type, column: _Column, values: list[Any]) -> LocalProtocolError:
+def _refusal(kind: type, column: Column, values: list[Any]) -> LocalProtocolError:
     """Which value it is, and what would be right."""
     for value in values:
         try:
@@ -268,35 +188,26 @@ def _decode_block(
     return columns, end
 
 
-def _fields(cls: type[Snapshot]) -> dict[str, _Column | _Table]:
+def _fields(cls: type[Snapshot]) -> dict[str, Column | _Table]:
     """What each annotation of *cls* says.
 
     :raises NameError: if one cannot be resolved yet.
     """
-    found: dict[str, _Column | _Table] = {}
+    found: dict[str, Column | _Table] = {}
     for name, hint in typing.get_type_hints(cls, include_extras=True).items():
         if typing.get_origin(hint) is not ClassVar:
             found[name] = _field(cls, name, hint)
     return found
 
 
-def _field(cls: type[Snapshot], name: str, hint: Any) -> _Column | _Table:
+def _field(cls: type[Snapshot], name: str, hint: Any) -> Column | _Table:
     where = f"{cls.__name__}.{name}"
-    if hint is bool:
-        return _Column(name, "B", 1, "True or False", _from_flags, _to_flags)
     kind, *marks = typing.get_args(hint) if typing.get_origin(hint) is Annotated else (hint,)
-    match kind, marks:
-        case type(), [Whole(bits=bits)] if kind is int:
-            top = (1 << bits) - 1
-            text = f"a whole number from 0 to {top}"
-            return _Column(name, _code(bits), top, text, _from_whole(top), _same)
-        case type(), [Scaled() as scale] if kind is float:
-            top = (1 << scale.bits) - 1
-            text = f"a number from {scale.low!r} to {scale.high!r}"
-            return _Column(
-                name, _code(scale.bits), top, text, _from_scaled(scale, top), _to_scaled(scale, top)
-            )
-        case _, [Rows(limit=limit)]:
+    scalar = column_for(name, kind, marks)
+    if scalar is not None:
+        return scalar
+    match marks:
+        case [Rows(limit=limit)]:
             container = typing.get_origin(kind)
             arguments = typing.get_args(kind)
             if (container is list and len(arguments) == 1) or (
@@ -338,40 +249,10 @@ def _plan_of(cls: type[Snapshot]) -> _Plan:
     if any(it.kind is inspect.Parameter.KEYWORD_ONLY for it in kinds):
         raise ConfigError(cls.__name__, "a snapshot cannot be kw_only; leave that out")
     ordered = [fields[name] for name in cls.__struct_fields__]
-    columns = tuple(it for it in ordered if isinstance(it, _Column))
+    columns = tuple(it for it in ordered if isinstance(it, Column))
     tables = tuple(it for it in ordered if isinstance(it, _Table))
     names = [it.name for it in columns] + [it.name for it in tables]
     arrange = tuple(names.index(name) for name in cls.__struct_fields__)
     plan = _Plan(columns, "".join(it.code for it in columns), tables, arrange)
     cls._plan = plan
     return plan
-
-
-def _code(bits: int) -> str:
-    return next(code for most, code in _CODES if bits <= most)
-
-
-def _same(numbers: Sequence[int]) -> Sequence[int]:
-    return numbers
-
-
-def _from_whole(top: int) -> Callable[[list[Any]], list[int]]:
-    return lambda values: [v for v in values if type(v) is int and 0 <= v <= top]
-
-
-def _from_flags(values: list[Any]) -> list[int]:
-    return [int(v) for v in values if v is True or v is False]
-
-
-def _to_flags(numbers: Sequence[int]) -> list[bool]:
-    return list(map(bool, numbers))
-
-
-def _from_scaled(scale: Scaled, top: int) -> Callable[[list[Any]], list[int]]:
-    low, high, factor = scale.low, scale.high, top / (scale.high - scale.low)
-    return lambda values: [int((v - low) * factor + 0.5) for v in values if low <= v <= high]
-
-
-def _to_scaled(scale: Scaled, top: int) -> Callable[[Sequence[int]], list[float]]:
-    low, high, step = scale.low, scale.high, (scale.high - scale.low) / top
-    return lambda numbers: [low + n * step if n != top else high for n in numbers]

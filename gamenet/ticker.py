@@ -31,19 +31,20 @@ class Ticker:
     :param dt: seconds between two steps.
     :param start: monotonic seconds of the first.
     :param catch_up: late steps made up for before the rest are skipped.
+    :param first: its number.
     """
 
     __slots__ = ("_catch_up", "_late", "_origin", "_ran", "dt", "number", "skipped", "stamp")
 
-    def __init__(self, dt: float, start: float, catch_up: int) -> None:
+    def __init__(self, dt: float, start: float, catch_up: int, first: int = 1) -> None:
         self.dt = dt
-        self.number = 0
+        self.number = first - 1
         """The newest step that ran; steps count from 1."""
         self.skipped = 0
         """All steps ever given up."""
         self.stamp = (0, 0)
         """The newest step and the milliseconds of the game clock that it stands for."""
-        self._origin = start - dt
+        self._origin = start - first * dt
         self._catch_up = catch_up
         self._late: deque[float] = deque(maxlen=SAMPLES)
         self._ran: deque[float] = deque(maxlen=SAMPLES)

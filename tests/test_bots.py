@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import replace
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,7 +13,11 @@ from twisted.logger import Logger, LogPublisher
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
+import gamenet
+from gamenet.demo import bot as bot_module
+from gamenet.demo import run as run_module
 from gamenet.demo.bot import Bot, Load
+from gamenet.demo.bots import Crowd
 from gamenet.demo.field import ALL_BUTTONS, Field
 from gamenet.demo.game import join_state, pack_hero
 from gamenet.demo.report import (
@@ -27,6 +33,7 @@ from gamenet.demo.report import (
     rounded,
     table,
 )
+from gamenet.demo.run import Demo, Plan
 from gamenet.errors import DisconnectReason
 from gamenet.events import SERVER, Chat, Connected, Disconnected, PathChanged, Player
 
@@ -112,6 +119,104 @@ class BotTests(SynchronousTestCase):
         self.assertNotEqual(walk, [neighbour.wander() for _ in range(500)])
 
 
+class ClockTests(SynchronousTestCase):
+    """How well bots know the clock of a server on the same machine."""
+
+    def setUp(self) -> None:
+        self.times: list[float] = []
+        self.patch(bot_module, "monotonic", lambda: self.times.pop(0))
+
+    def compare(self, bot: Bot, at: float, shown: float, took: float = 0.0) -> None:
+        """Have a bot compare the clocks, when the server's seems to say *shown*."""
+        self.patch(bot.client, "server_time", lambda: shown)
+        self.times = [at, at + took]
+        bot._compare_clocks(100.0, at)
+
+    def crowd(self) -> Crowd:
+        load = replace(LOAD, clock_zero=100.0)
+        return Crowd(load, Problems(), LiveLine(io.StringIO(), quiet=True))
+
+    def test_aSecondAfterPlayBegan(self) -> None:
+        bot = self.crowd().bots[0]
+        for at in (103.0, 103.5, 103.99):
+            self.compare(bot, at, 9.0)
+        self.assertEqual(list(bot.clock_errors), [])
+        self.compare(bot, 104.0, 4.25)
+        self.compare(bot, 105.0, 4.5)
+        self.assertEqual(list(bot.clock_errors), [0.25, 0.5])
+
+    def test_aLookThatWasInterruptedSaysNothing(self) -> None:
+        bot = self.crowd().bots[0]
+        self.compare(bot, 103.0, 3.0)
+        self.compare(bot, 105.0, 9.0, took=0.001)
+        self.assertEqual(list(bot.clock_errors), [])
+        self.compare(bot, 106.0, 6.0, took=0.0004)
+        self.assertAlmostEqual(bot.clock_errors[0], 0.0002)
+
+    def test_theReportHasNinetyNineOfAHundred(self) -> None:
+        crowd = self.crowd()
+        self.assertIsNone(crowd._clock_error_ms())
+        for number, bot in enumerate(crowd.bots):
+            bot.clock_errors.extend([0.001 * (number + 1)] * 99 + [5.0])
+        self.assertEqual(crowd._clock_error_ms(), 2.0)
+        crowd.bots[1].kills = 1
+        self.assertIsNone(crowd._clock_error_ms())
+
+    def test_whereTheServersClockIsUnknownNobodyLooks(self) -> None:
+        bot = Crowd(LOAD, Problems(), LiveLine(io.StringIO(), quiet=True)).bots[0]
+        bot.started = bot.joined = True
+        self.patch(bot.client, "ticks", lambda *args, **named: [gamenet.Tick(1, 0, 0, [], 0, 0)])
+        self.patch(bot.client, "send_input", lambda buttons: 1)
+        self.patch(bot.client, "take_state", lambda: None)
+        looked: list[float] = []
+        self.patch(bot, "_compare_clocks", lambda zero, now: looked.append(zero))
+        bot.round(True, 103.0)
+        self.assertEqual((bot.inputs_sent, looked), (1, []))
+        bot._clock_zero = 100.0
+        bot.round(True, 104.0)
+        bot.round(False, 105.0)
+        self.assertEqual(looked, [100.0])
+
+
+class StatusTests(SynchronousTestCase):
+    """What the demo takes from the status page, and hands on."""
+
+    def status(self, zero: float | None) -> dict[str, Any]:
+        return {
+            "cpu_seconds": 1.5,
+            "clock_zero": zero,
+            "ticks": {"number": 3, "per_second": 30.0, "late_p99_ms": None},
+            "players": [{"path": "udp"}, {"path": "tcp"}],
+            "inputs": {"taken": 9, "missing": 4, "late": 3, "early": 2},
+            "counters": {"states_sent": 0, "state_bytes_full": 0, "state_bytes_sent": 0},
+            "drops": {},
+            "errors": 0,
+        }
+
+    def demo(self) -> Demo:
+        plan = Plan(seconds=5, bots=1)
+        return Demo(plan, lambda: False, LiveLine(io.StringIO(), quiet=True))
+
+    def test_theClocksZeroIsHandedToTheBots(self) -> None:
+        answers = [None, self.status(None), self.status(12.345678901234)]
+        self.patch(run_module, "ask", lambda address: answers.pop(0))
+        self.patch(run_module.time, "sleep", lambda seconds: None)
+        self.assertEqual(self.demo()._clock(), ["--clock-zero", "12.345678901234"])
+        self.assertEqual(answers, [])
+
+    def test_inputsAtTheWrongTimeAreInTheReport(self) -> None:
+        report = {**blank(), "errors": 0, "error_lines": []}
+        self.demo()._merge(report, self.status(1.0))
+        self.assertEqual((report["inputs_late"], report["inputs_early"]), (3, 2))
+
+    def test_aServerThatWasKilledHasTakenThemAlong(self) -> None:
+        demo = self.demo()
+        demo._kills = 1
+        report = {**blank(), "errors": 0, "error_lines": []}
+        demo._merge(report, self.status(1.0))
+        self.assertEqual((report["inputs_late"], report["inputs_early"]), (None, None))
+
+
 class ProblemTests(SynchronousTestCase):
     """Everything that goes wrong is counted; the first lines of it are kept."""
 
@@ -161,14 +266,14 @@ class ReportTests(SynchronousTestCase):
         self.assertEqual(
             " ".join(KEYS),
             "seconds bots joined udp_bound secure players ticks_per_second tick_late_p99_ms "
-            "inputs_per_second states_per_second rtt_p50_ms rtt_p99_ms loss chat_sent "
-            "chat_expected chat_received inputs_sent inputs_applied inputs_missing "
-            "inputs_in_flight states_received suspended resumed sessions_lost reliable_sent "
-            "reliable_received reliable_unacknowledged reliable_unanswered reliable_lost "
-            "reliable_duplicated reliable_reordered tunnel_seconds moves "
-            "bytes_up_per_client_second "
-            "bytes_down_per_client_second state_bytes_full_mean state_bytes_sent_mean "
-            "cpu_us_per_client_tick drops errors error_lines",
+            "inputs_per_second states_per_second rtt_p50_ms rtt_p99_ms clock_error_p99_ms loss "
+            "chat_sent chat_expected chat_received inputs_sent inputs_applied inputs_missing "
+            "inputs_in_flight inputs_late inputs_early states_received suspended resumed "
+            "sessions_lost reliable_sent reliable_received reliable_unacknowledged "
+            "reliable_unanswered reliable_lost reliable_duplicated reliable_reordered "
+            "tunnel_seconds moves bytes_up_per_client_second bytes_down_per_client_second "
+            "state_bytes_full_mean state_bytes_sent_mean cpu_us_per_client_tick drops errors "
+            "error_lines",
         )
         self.assertEqual(list(json.loads(json.dumps(blank()))), list(KEYS))
 
@@ -176,7 +281,8 @@ class ReportTests(SynchronousTestCase):
         shown = table(self.full())
         for text in (
             "7 of 7 joined",
-            "7 sent = 7 applied + 7 missing + 7 in flight",
+            "7 sent = 7 applied + 7 missing + 7 in flight; 7 late, 7 early",
+            "at most 7.000 ms off",
             "3 datagram_forged",
             "something broke",
             "not encrypted",

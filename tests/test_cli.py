@@ -171,6 +171,12 @@ class SimulationTests(SynchronousTestCase):
             main(["bots", "host", "--chaos", "kill@1", "--kill-elsewhere"])
         self.assertEqual([event.what for event in run.call_args.args[0].chaos], ["kill"])
 
+    def test_theClockOfAServerThatSomebodyElseHas(self) -> None:
+        for flags, zero in (([], None), (["--clock-zero", "12.345678901234"], 12.345678901234)):
+            with patch("gamenet.demo.bots.run_bots", return_value=None) as run:
+                main(["bots", "host", *flags])
+            self.assertEqual(run.call_args.args[0].clock_zero, zero)
+
     def test_ofTheDemo(self) -> None:
         err = io.StringIO()
         flags = ["--sim-profile", "wifi", "--sim-jitter-ms", "1.5", "--sim-seed", "9"]

@@ -426,7 +426,9 @@ class ClockTests(SynchronousTestCase):
         world = World(self, bridged=True, tick_rate=50.0)
         client = world.client("ada")
         world.play(1.0)
-        world.server.host.started -= 100.0
+        zero = world.server.host.turn.game_clock_zero
+        assert zero is not None
+        world.server.host.turn.game_clock_zero = zero - 100.0
         self.assert_near(world.server.verbs.time(), 101.0, 0.5)
         for _ in range(150):
             world.run(0.02)

@@ -73,7 +73,7 @@ MATCHED = {
     events.Suspended: "player reason",
     events.Resumed: "player away_seconds",
     events.Writable: "player",
-    events.Input: "player number buttons missing seen",
+    events.Input: "player number buttons missing seen tick",
     events.Received: "player payload channel",
     events.Unreliable: "player payload",
     events.Chat: "player text private",
@@ -81,7 +81,11 @@ MATCHED = {
     events.Posted: "value",
     events.Player: "id name account",
     events.Quality: "path label rtt_seconds rtt_min_seconds jitter_seconds loss_in loss_out "
-    "bytes_in bytes_out datagrams_in datagrams_out queued_messages queued_bytes",
+    "bytes_in bytes_out datagrams_in datagrams_out queued_messages queued_bytes "
+    "rtt_latest_seconds end_to_end_seconds bytes_per_second_in bytes_per_second_out "
+    "datagrams_per_second_in datagrams_per_second_out types_in types_out queued_unreliable "
+    "queued_state_bytes send_bytes_per_second input_lead_seconds inputs_late inputs_early "
+    "inputs_missing clock_offset_seconds clock_uncertainty_seconds packed_samples",
     events.Tick: "number time dt events late_seconds skipped",
     events.State: "number payload tick server_time input_number",
 }
@@ -96,6 +100,7 @@ SIGNATURES = {
         "broadcast": "(self, payload, channel=0, *, to=None, exclude=(), reliable=True)",
         "send_state": "(self, player, payload)",
         "send_unreliable": "(self, player, payload)",
+        "set_budget": "(self, player, bytes_per_second)",
         "say": "(self, text, to=None, author=None)",
         "disconnect": "(self, player, text='', *, ban_seconds=0.0)",
         "flush": "(self)",

@@ -157,7 +157,8 @@ class StatusTests(SiteTestCase):
                     "skipped": 2,
                 },
                 "reactor": {"beat_late_max_ms": 0.0},
-                "inputs": {"taken": 7, "missing": 1},
+                "clock_zero": 0.0,
+                "inputs": {"taken": 7, "missing": 1, "late": 0, "early": 0},
                 "drops": {},
                 "refusals": {reason.name: 0 for reason in RefusalReason},
                 "queues": {"events": 0, "commands": 0},
@@ -177,7 +178,9 @@ class StatusTests(SiteTestCase):
                 "address": "10.0.0.7:5000",
                 "suspended": False,
                 "path": "tcp",
+                "label": "unknown",
                 "rtt_seconds": None,
+                "end_to_end_seconds": None,
                 "jitter_seconds": None,
                 "loss_in": 0.0,
                 "loss_out": 0.0,
@@ -193,6 +196,11 @@ class StatusTests(SiteTestCase):
         session.quality.estimator.add(0.25)
         (player,) = self.status()["players"]
         self.assertEqual((player["rtt_seconds"], player["jitter_seconds"]), (0.25, 0.0))
+        self.assertEqual((player["label"], player["end_to_end_seconds"]), ("poor", None))
+        session.seat.probe_began = 7.0
+        session.seat.probe_answered(7.5)
+        (player,) = self.status()["players"]
+        self.assertEqual(player["end_to_end_seconds"], 0.5)
 
     def test_whoHasNotConfirmedTheJoinIsNoPlayerYet(self) -> None:
         self.server.connect("ada", confirm=False)
@@ -214,7 +222,21 @@ class StatusTests(SiteTestCase):
         self.server.stats = {}
         found = self.status()
         self.assertEqual(found["ticks"]["number"], 0)
-        self.assertEqual(found["inputs"], {"taken": 0, "missing": 0})
+        self.assertEqual(found["inputs"], {"taken": 0, "missing": 0, "late": 0, "early": 0})
+
+    def test_whereTheGameClockBegan(self) -> None:
+        self.server.host.turn.game_clock_zero = None
+        self.assertIsNone(self.status()["clock_zero"])
+        self.clock.advance(41.5)
+        self.server.host.begin_clock()
+        self.clock.advance(1.0)
+        self.assertEqual(self.status()["clock_zero"], 41.5)
+
+    def test_inputsThatCameAtTheWrongTime(self) -> None:
+        self.server.host.counters.inputs_late = 3
+        self.server.host.counters.inputs_early = 2
+        found = self.status()["inputs"]
+        self.assertEqual((found["late"], found["early"]), (3, 2))
 
     def test_numbersThatJsonDoesNotHaveAreNull(self) -> None:
         self.server.stats["late_p99_ms"] = math.inf

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from typing import TYPE_CHECKING, Any
 
 from hypothesis import given, settings
@@ -493,6 +494,7 @@ class MistakeTests(SynchronousTestCase):
             lambda player: verbs.say("x", to=[player]),
             lambda player: verbs.broadcast(b"x", to=[player]),
             lambda player: verbs.broadcast(b"x", to=[player], reliable=False),
+            lambda player: verbs.set_budget(player, 10_000),
             lambda player: verbs.disconnect(player),
         ]
 
@@ -697,6 +699,35 @@ class WhoTests(SynchronousTestCase):
         world.settle()
         self.assertEqual(client.end().text, "é" * 60)
 
+    def test_a_budget_is_that_players_own(self) -> None:
+        world = World(self, bridged=True, send_bytes_per_second=50_000)
+        ada, bob = world.join("ada"), world.join("bob")
+        verbs, players = world.server.verbs, world.server.players
+        verbs.set_budget(players["ada"], 4_096)
+        world.take()
+        by_player = world.server.host.registry.by_player
+        budgets = [by_player[players[name].id].budget.ceiling for name in ("ada", "bob")]
+        self.assertEqual(budgets, [4_096, 50_000])
+        dice = random.Random(1)
+        for _ in range(20):
+            for player in players.values():
+                verbs.send_state(player, dice.randbytes(1_000))
+            world.take()
+            world.run(0.02)
+        received = [client.counters.states_received for client in (ada, bob)]
+        self.assertLess(received[0], 5)
+        self.assertGreater(received[1], 15)
+
+    def test_a_budget_too_small_is_the_callers_mistake(self) -> None:
+        world = World(self)
+        world.join("ada")
+        player = world.server.players["ada"]
+        for wrong in (4_095, 0, -1, float("nan")):
+            error = self.assertRaises(ValueError, world.server.verbs.set_budget, player, wrong)
+            self.assertIn("at least 4096 bytes a second", str(error))
+        world.settle()
+        self.assertEqual(world.server.host.registry.by_player[player.id].budget.ceiling, 65_536)
+
     def test_quality_of_a_player_who_left_is_unknown(self) -> None:
         world = World(self)
         client = world.join("ada")
@@ -725,6 +756,7 @@ class ChaosTests(SynchronousTestCase):
             verbs.send_unreliable(player, b"unreliable")
             verbs.say("to you", to=player)
             verbs.quality(player)
+            verbs.set_budget(player, 30_000)
         verbs.broadcast(b"all", 3)
         verbs.broadcast(b"all", reliable=False)
         verbs.say("all", author=next(iter(verbs.players), None))

@@ -12,6 +12,7 @@ from gamenet.core import frames
 from gamenet.core.clock import ServerClock
 from gamenet.core.fallback import ACK_SECONDS
 from gamenet.core.frames import Kind
+from gamenet.core.input_timing import InputLead
 from gamenet.core.inputs import InputSender
 from gamenet.core.path import Address, ClientPath
 from gamenet.core.quality import microseconds
@@ -57,6 +58,7 @@ MAX_AUTHORS: Final = 1_024
 """Chat authors remembered as one object each."""
 _INPUT: Final = int(MessageType.INPUT)
 _INPUT_ACK: Final = int(MessageType.INPUT_ACK)
+_INPUT_TIMING: Final = int(MessageType.INPUT_TIMING)
 _UNRELIABLE: Final = int(MessageType.UNRELIABLE)
 _STATE: Final = int(MessageType.STATE)
 _FRAGMENT: Final = int(MessageType.FRAGMENT)
@@ -68,6 +70,7 @@ class ClientSession(Session):
     """The joined session, as the client's reactor thread sees it.
 
     :param datagrams_per_second: what the server lets us send; messages wait for their turn.
+    :param tick_rate: the server's ticks a second.
     :param take_state: called with each newer state; keeps only the last.
     :param seen_state: tells the newest state number that the game has taken.
     """
@@ -82,7 +85,9 @@ class ClientSession(Session):
         "_probed",
         "_seen_state",
         "_take_state",
+        "_tick_rate",
         "clock",
+        "input_timing",
         "inputs",
         "path",
         "states",
@@ -96,6 +101,7 @@ class ClientSession(Session):
         longest_pause_seconds: float,
         datagrams_per_second: int,
         input_bits: int,
+        tick_rate: float,
         take_state: Callable[[State], None],
         seen_state: Callable[[], int],
     ) -> None:
@@ -105,6 +111,8 @@ class ClientSession(Session):
         rate = max(1.0, PACE * datagrams_per_second)
         self._pace = Bucket(rate, max(1.0, rate / 4), setup.now)
         self.inputs = InputSender(input_bits)
+        self.input_timing = InputLead()
+        self._tick_rate = tick_rate
         self.states = StateReceiver(self.counters)
         self.clock = ServerClock()
         self._take_state = take_state
@@ -124,9 +132,21 @@ class ClientSession(Session):
     def route(self) -> Address | None:
         return self.path.address if self.path.bound else None
 
-    def queue_input(self, number: int, buttons: int) -> None:
+    @property
+    def input_figures(self) -> tuple[float, int, int, int]:
+        timing = self.input_timing
+        return timing.lead, timing.late, timing.early, timing.missing
+
+    @property
+    def server_clock(self) -> tuple[float, float]:
+        return self.clock.offset, self.clock.uncertainty
+
+    def queue_input(self, number: int, buttons: int, now: float) -> None:
         """Add the next input; it goes with every datagram until the server has it."""
-        self.inputs.put(number, buttons)
+        timing, rate = self.input_timing, self._tick_rate
+        estimator = self.quality.estimator
+        timing.guess(estimator.rtt, estimator.jitter)
+        self.inputs.put(number, buttons, timing.aim(number, self.clock.tick(now, rate), rate))
         self._timer = self.next_tick = 0.0
         self.mark_dirty()
 
@@ -179,6 +199,8 @@ class ClientSession(Session):
                 raise WireError("INPUT_ACK of an input never sent")
         elif plain == _UNRELIABLE:
             self._receive_unreliable(kind, payload)
+        elif kind == _INPUT_TIMING:
+            self.input_timing.told(payload)
         elif kind == _TIME:
             times = self.quality.time_reply(payload, now)
             if times is not None:

@@ -20,6 +20,7 @@ class Counters:
     __slots__ = (
         "acks_of_unsent",
         "address_refused",
+        "budget_waits",
         "bytes_in",
         "bytes_out",
         "commands",
@@ -54,7 +55,9 @@ class Counters:
         "frames_delivered",
         "frames_in",
         "frames_out",
+        "inputs_early",
         "inputs_emitted",
+        "inputs_late",
         "inputs_missing",
         "inputs_over_rate",
         "joins",
@@ -86,6 +89,7 @@ class Counters:
 
     acks_of_unsent: int
     address_refused: int
+    budget_waits: int
     bytes_in: int
     bytes_out: int
     commands: int
@@ -120,7 +124,9 @@ class Counters:
     frames_delivered: int
     frames_in: int
     frames_out: int
+    inputs_early: int
     inputs_emitted: int
+    inputs_late: int
     inputs_missing: int
     inputs_over_rate: int
     joins: int

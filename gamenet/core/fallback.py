@@ -16,8 +16,16 @@ from typing import TYPE_CHECKING, Final, Literal
 from gamenet.core import frames
 from gamenet.core.quality import PathQuality
 from gamenet.core.reliable_half import ReliableHalf
+from gamenet.core.traffic import ONE, Traffic
 from gamenet.core.window import ReplayWindow
-from gamenet.core.wire import ACKS, ACKS_BYTES, MAX_BODY_BYTES, pack_messages, split_messages
+from gamenet.core.wire import (
+    ACKS,
+    ACKS_BYTES,
+    MAX_BODY_BYTES,
+    TYPE_MASK,
+    pack_messages,
+    split_messages,
+)
 from gamenet.events import PathChanged
 
 if TYPE_CHECKING:
@@ -59,6 +67,7 @@ class Fallback(ReliableHalf):
         "quality",
         "rate_dropped",
         "sealer",
+        "traffic",
         "tunnelled",
         "udp_heard",
         "was_bound",
@@ -97,6 +106,7 @@ class Fallback(ReliableHalf):
         self._unreliable: deque[tuple[int, bytes]] = deque()
         self.bytes_in = self.bytes_out = 0
         self.datagrams_in = self.datagrams_out = 0
+        self.traffic = Traffic(setup.now)
         self.last_datagram_out = setup.now
 
     # What each side adds.
@@ -108,6 +118,14 @@ class Fallback(ReliableHalf):
     @abstractmethod
     def _messages(self, now: float) -> list[tuple[int, bytes]]:
         """The messages, besides unreliable ones, that leave with this flush."""
+
+    def _messages_to_send(self, now: float) -> list[tuple[int, bytes]]:
+        """All messages that leave with this flush."""
+        messages = self._messages(now)
+        if self._unreliable:
+            messages += self._unreliable
+            self._unreliable.clear()
+        return messages
 
     def _size_to_send(self) -> int:
         """Bytes of the bodies that the next flush would fill at most, or one."""
@@ -159,8 +177,10 @@ class Fallback(ReliableHalf):
             if self._acks_owed >= ACK_DATAGRAMS:
                 self._acks_due = True
                 self.mark_dirty()
+        came = self.traffic.came
         for kind, payload in messages:
             self._receive_message(kind, payload, now)
+            came[kind & TYPE_MASK] += ONE + len(payload)
 
     def _is_over_rate(self, size: int, now: float) -> bool:
         """As for every datagram, whose path has no time for a call."""
@@ -181,15 +201,14 @@ class Fallback(ReliableHalf):
             return
         messages: list[tuple[int, bytes]] = []
         if tunnel.has_room(self.quality.acknowledged_up_to, self._size_to_send()):
-            messages = self._messages(now)
-            messages += self._unreliable
-            self._unreliable.clear()
+            messages = self._messages_to_send(now)
         else:
             # Acknowledgements cause no flush of their own, and in a quiet game nothing else does.
             self._has_to_wait = True
             self._timer = self.next_tick = 0.0
         if not (messages or self._acks_due):
             return
+        self.traffic.count_sent(messages)
         acks = ACKS.pack(*self.window.acks())
         for part in pack_messages(messages) if messages else [b""]:
             number = sealer.skip()
@@ -204,6 +223,11 @@ class Fallback(ReliableHalf):
         self._acks_due = False
         self.last_datagram_out = now
         self.frames_due = True  # in this flush
+
+    def look_at_traffic(self, now: float) -> None:
+        """Write down what the path is like; due when ``traffic.due`` has come."""
+        totals = (self.bytes_in, self.bytes_out, self.datagrams_in, self.datagrams_out)
+        self.traffic.look(now, totals, self.quality)
 
     # The path.
 

@@ -17,20 +17,38 @@ from typing import Final
 from gamenet.core.counters import Counters
 from gamenet.errors import WireError
 
-# INPUT      u32 newest number | u32 seen (newest state number taken) | u8 count 1..120
-#            | u8 bits 1..64 | bits, first first: the oldest value whole, then for each next tick
-#            0 = same as before, or 1 and the new value; padded with zeros to a byte
-INPUT: Final = Struct("!IIBB")
+# INPUT      u32 newest number | u32 seen (newest state number taken)
+#            | u16 due: low half of the server's tick that the newest is meant for
+#            | u8 span: how many ticks before it is the oldest one's; 255: for no tick, and due is 0
+#            | u8 count 1..120 | u8 bits 1..64 | bits, first first: the oldest value whole, then for
+#            each next tick 0 = same as before, or 1 and the new value; padded with zeros to a byte
+INPUT: Final = Struct("!IIHBBB")
 MAX_INPUTS: Final = 120
+NO_TICK: Final = 255
+"""The span of inputs that are meant for no tick."""
+MAX_SPAN: Final = 254
 MAX_NUMBER: Final = 0xFFFFFFFF
 RATE_WINDOW_SECONDS: Final = 2.0
 
 
-def encode_inputs(newest: int, seen: int, values: deque[int] | list[int], bits: int) -> bytes:
+Inputs = tuple[int, int, int, list[int], int, int]
+"""What an INPUT says: newest number, seen, bits, values from the oldest on, due, span."""
+
+
+def encode_inputs(
+    newest: int,
+    seen: int,
+    values: deque[int] | list[int],
+    bits: int,
+    due: int = 0,
+    span: int = NO_TICK,
+) -> bytes:
     """An INPUT message.
 
     :param values: the buttons of ``newest - len(values) + 1`` up to ``newest``.
     :param bits: width of a value, 1 to 64.
+    :param due: low 16 bits of the tick that the newest is meant for.
+    :param span: how many ticks before it is the oldest one's, 0 to 254; 255 for no tick at all.
     """
     iterator = iter(values)
     last = stream = next(iterator)
@@ -46,18 +64,21 @@ def encode_inputs(newest: int, seen: int, values: deque[int] | list[int], bits: 
             last = value
     padding = -length % 8
     packed = (stream << padding).to_bytes((length + padding) // 8, "big")
-    return INPUT.pack(newest, seen, len(values), bits) + packed
+    return INPUT.pack(newest, seen, due, span, len(values), bits) + packed
 
 
-def decode_inputs(data: bytes) -> tuple[int, int, int, list[int]]:
-    """:returns: newest number, seen, bits, and the values from oldest to newest.
+def decode_inputs(data: bytes) -> Inputs:
+    """Take an INPUT message apart.
+
     :raises WireError: unless the stream is exactly as long as it says and padded with zeros.
     """
     if len(data) <= INPUT.size:
         raise WireError("INPUT ends early")
-    newest, seen, count, bits = INPUT.unpack_from(data)
+    newest, seen, due, span, count, bits = INPUT.unpack_from(data)
     if not (1 <= count <= MAX_INPUTS and 1 <= bits <= 64 and count <= newest):
         raise WireError("INPUT with values out of range")
+    if due if span == NO_TICK else span and count == 1:
+        raise WireError("INPUT for ticks that cannot be")
     left = (len(data) - INPUT.size) * 8
     stream = int.from_bytes(data[INPUT.size :], "big")
     left -= bits
@@ -78,13 +99,22 @@ def decode_inputs(data: bytes) -> tuple[int, int, int, list[int]]:
         values.append(last)
     if left >= 8 or stream & ((1 << left) - 1):
         raise WireError("INPUT with bytes to spare")
-    return newest, seen, bits, values
+    return newest, seen, bits, values, due, span
 
 
 class InputSender:
     """The client's side: inputs not yet acknowledged."""
 
-    __slots__ = ("_message", "_seen", "acknowledged", "bits", "given_up", "newest", "values")
+    __slots__ = (
+        "_message",
+        "_seen",
+        "_ticks",
+        "acknowledged",
+        "bits",
+        "given_up",
+        "newest",
+        "values",
+    )
 
     def __init__(self, bits: int) -> None:
         self.bits = bits
@@ -95,16 +125,24 @@ class InputSender:
         self.given_up = 0
         """How many inputs were dropped unacknowledged because 120 were waiting."""
         self.values: deque[int] = deque()
+        self._ticks: deque[int] = deque()
+        """What tick each of them is meant for."""
         self._message = b""
         self._seen = 0
 
-    def put(self, number: int, buttons: int) -> None:
-        """Add the input of the next number."""
+    def put(self, number: int, buttons: int, tick: int = 0) -> None:
+        """Add the input of the next number.
+
+        :param tick: the server's tick that it is meant for, none before that of the last one; 0
+            for none in particular.
+        """
         assert number == self.newest + 1, "inputs are numbered without gaps"
         self.newest = number
         self.values.append(buttons)
+        self._ticks.append(tick)
         if len(self.values) > MAX_INPUTS:
             self.values.popleft()
+            self._ticks.popleft()
             self.given_up += 1
         self._message = b""
 
@@ -120,6 +158,7 @@ class InputSender:
             waiting = self.newest - number
             while len(self.values) > waiting:
                 self.values.popleft()
+                self._ticks.popleft()
             self._message = b""
         return True
 
@@ -128,7 +167,16 @@ class InputSender:
         if not self.values:
             return b""
         if not self._message or seen != self._seen:
-            self._message = encode_inputs(self.newest, seen, self.values, self.bits)
+            ticks = self._ticks
+            oldest, due = ticks[0], ticks[-1]
+            if not due:
+                span = NO_TICK
+            else:
+                # The first ones may be meant for none; they come too late for any.
+                span = min(due - oldest, MAX_SPAN) if oldest else 0
+            self._message = encode_inputs(
+                self.newest, seen, self.values, self.bits, due & 0xFFFF, span
+            )
             self._seen = seen
         return self._message
 
@@ -146,6 +194,7 @@ class InputReceiver:
         "_single_padding",
         "bits",
         "max_hz",
+        "missing",
         "over_rate",
         "refused",
         "seen",
@@ -164,6 +213,8 @@ class InputReceiver:
         self._emitted = 0
         self.seen = 0
         """The newest state number that the sender's game has taken."""
+        self.missing = 0
+        """Numbers that the sender gave up, or that were over its rate."""
         self.over_rate = 0
         """Inputs dropped because the sender makes more than ``max_hz`` of them."""
         self.refused = 0
@@ -173,8 +224,11 @@ class InputReceiver:
 
     def receive(
         self, data: bytes, now: float, room: int, newest_state: int
-    ) -> list[tuple[int, int, int]]:
-        """The new inputs in an INPUT message: (number, buttons, missing before it), in order.
+    ) -> list[tuple[int, int, int, int]]:
+        """The new inputs in an INPUT message, in order.
+
+        Each is (number, buttons, missing before it, low half of the tick it is meant for); the
+        last is -1 for none. The ticks of those between the oldest and the newest lie evenly.
 
         :param room: at most so many; the rest stay unacknowledged and will come again.
         :param newest_state: the number of the newest state that the sender can have taken.
@@ -183,11 +237,17 @@ class InputReceiver:
         """
         if len(data) <= INPUT.size:
             raise WireError("INPUT ends early")
-        newest, seen, count, bits = INPUT.unpack_from(data)
+        newest, seen, due, span, count, bits = INPUT.unpack_from(data)
         settled = self.settled
         if 0 < newest <= settled:
             return []
-        if count == 1 and bits == self.bits and len(data) == self._single_bytes and newest:
+        if (
+            count == 1
+            and bits == self.bits
+            and len(data) == self._single_bytes
+            and newest
+            and (not span or (span == NO_TICK and not due))
+        ):
             # Nearly every message on a good path.
             padded = int.from_bytes(data[INPUT.size :], "big")
             value = padded >> self._single_padding
@@ -195,7 +255,7 @@ class InputReceiver:
                 raise WireError("INPUT with bytes to spare")
             values = [value]
         else:
-            newest, seen, bits, values = decode_inputs(data)
+            newest, seen, bits, values, due, span = decode_inputs(data)
             if bits != self.bits:
                 raise WireError(f"INPUT of {bits} bits where {self.bits} were agreed")
         if seen > self.seen:
@@ -208,7 +268,7 @@ class InputReceiver:
             allowance = self._full
         self._since = now
         number = newest - len(values)
-        fresh: list[tuple[int, int, int]] = []
+        fresh: list[tuple[int, int, int, int]] = []
         for buttons in values:
             number += 1
             if number <= settled:
@@ -222,8 +282,16 @@ class InputReceiver:
                 allowance -= 1.0
                 missing = number - self._emitted - 1
                 if missing:
+                    self.missing += missing
                     self._counters.inputs_missing += missing
-                fresh.append((number, buttons, missing))
+                if span == NO_TICK:
+                    tick = -1
+                elif number == newest:
+                    tick = due
+                else:
+                    steps = count - 1
+                    tick = due - (2 * span * (newest - number) + steps) // (2 * steps) & 0xFFFF
+                fresh.append((number, buttons, missing, tick))
                 self._emitted = number
             else:
                 # Settled without being emitted: nobody resends it, and the next one that is

@@ -26,13 +26,15 @@ Label = Literal["excellent", "good", "fair", "poor", "bad", "unknown"]
 class Estimator:
     """Smoothed, smallest and latest RTT, and its jitter, in seconds."""
 
-    __slots__ = ("jitter", "latest", "rtt", "rtt_min", "samples")
+    __slots__ = ("jitter", "latest", "least", "rtt", "rtt_min", "samples")
 
     def __init__(self) -> None:
         self.rtt = 0.0
         self.rtt_min = 0.0
         self.jitter = 0.0
         self.latest = 0.0
+        self.least = float("inf")
+        """The smallest sample since whoever asks last asked, and set it back."""
         self.samples = 0
 
     def add(self, sample: float) -> None:
@@ -46,6 +48,8 @@ class Estimator:
             self.rtt += (sample - self.rtt) / 8
             if sample < self.rtt_min:
                 self.rtt_min = sample
+        if sample < self.least:
+            self.least = sample
         self.latest = sample
         self.samples += 1
 

@@ -6,10 +6,15 @@ Layer 1. Fields named ``submitted_*`` and the numbers are written by the game th
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from gamenet.events import Player
+
+PROBE_SECONDS: Final = 5.0
+"""A probe that takes longer says nothing of the path: the other game was not playing."""
+NO_PROBE: Final = 1 << 62
+"""The number of a probe that does not run: later than every state and input."""
 
 
 class Seat:
@@ -23,8 +28,11 @@ class Seat:
         "_messages",
         "_size",
         "cut",
+        "end_to_end_seconds",
         "input_number",
         "player",
+        "probe",
+        "probe_began",
         "released_bytes",
         "released_messages",
         "state_number",
@@ -48,6 +56,13 @@ class Seat:
         """The game was told that the queue is full, and waits for ``Writable``."""
         self.cut = False
         """The game sent so far beyond the cap that the player is being cut."""
+        self.probe = NO_PROBE
+        """Of what we send, the number that the other game is to answer: of a state on a server, of
+        an input on a client. Asked and set in place by the game thread."""
+        self.probe_began = 0.0
+        """When that was sent, in monotonic seconds."""
+        self.end_to_end_seconds = 0.0
+        """From this game to the other and back, smoothed; 0 while unknown."""
 
     @property
     def queued_messages(self) -> int:
@@ -58,6 +73,14 @@ class Seat:
     def queued_bytes(self) -> int:
         """Bytes of such messages."""
         return self.submitted_bytes - self.released_bytes
+
+    def probe_answered(self, now: float) -> None:
+        """The other game has taken what the probe is about, and says so in what was taken here."""
+        self.probe = NO_PROBE
+        took = now - self.probe_began
+        if took <= PROBE_SECONDS:
+            known = self.end_to_end_seconds
+            self.end_to_end_seconds = known + (took - known) / 8 if known else took
 
     def has_room(self, size: int, factor: int = 1) -> bool:
         """Whether one more message of *size* bytes stays within *factor* times the cap."""

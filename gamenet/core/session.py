@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 from gamenet.core.fallback import ACK_DATAGRAMS, ACK_SECONDS, Fallback
 from gamenet.core.quality import ACK_SPAN, ROLL_SECONDS
 from gamenet.core.record import Forged
+from gamenet.core.traffic import ONE
 from gamenet.core.window import MAX_NUMBER
 from gamenet.core.wire import (
     ACKS,
@@ -22,6 +23,7 @@ from gamenet.core.wire import (
     HEADER_BYTES,
     IS_LAST,
     IS_MESSAGE,
+    TYPE_MASK,
     DatagramKind,
     MessageType,
     pack_messages,
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
 _DATA: Final = int(DatagramKind.DATA)
 _UNRELIABLE: Final = int(MessageType.UNRELIABLE)
 _LOW: Final = 0xFFFFFFFF
+_ONE_LAST: Final = ONE - ACKS_BYTES - 1
 
 
 class Session(Fallback):
@@ -93,6 +96,34 @@ class Session(Fallback):
 
         :param newest: it has the highest number so far.
         """
+
+    # What each side may know, for whoever asks how it goes.
+
+    @property
+    @abstractmethod
+    def input_figures(self) -> tuple[float, int, int, int]:
+        """The lead of inputs in seconds, and how many were late, early and missing."""
+
+    @property
+    def queued_unreliable(self) -> int:
+        """Unreliable messages that wait to leave."""
+        return len(self._unreliable)
+
+    @property
+    def queued_state_bytes(self) -> int:
+        """Bytes of a state that wait to leave; servers only."""
+        return 0
+
+    @property
+    def send_bytes_per_second(self) -> float:
+        """What may leave for this peer in the long run; servers only."""
+        return 0.0
+
+    @property
+    def server_clock(self) -> tuple[float, float]:
+        """The server's game clock less our monotonic one, and how far that may be off, in seconds;
+        clients only."""
+        return 0.0, 0.0
 
     # In.
 
@@ -184,11 +215,14 @@ class Session(Fallback):
                     self._acks_due = True
                     self.mark_dirty()
                 kind = body[ACKS_BYTES]
+                came = self.traffic.came
                 if kind & IS_LAST:
                     self._receive_message(kind & ~IS_LAST, body[ACKS_BYTES + 1 :], now)
+                    came[kind & TYPE_MASK] += len(body) + _ONE_LAST
                 else:
                     for kind, payload in split_messages(body):
                         self._receive_message(kind, payload, now)
+                        came[kind & TYPE_MASK] += ONE + len(payload)
         except WireError:
             counters.drop_datagram_malformed += 1
             return
@@ -251,6 +285,8 @@ class Session(Fallback):
 
     def datagrams_to_send(self, now: float) -> list[tuple[bytes, Address]]:
         """The datagrams of this flush, sealed: answers first, then messages, packed."""
+        if now >= self.traffic.due:
+            self.look_at_traffic(now)
         out: list[tuple[bytes, Address]] = []
         seal = self.sealer.seal
         try:
@@ -262,11 +298,9 @@ class Session(Fallback):
             if self.tunnelled:
                 self._fill_tunnel(now)
             elif route is not None:
-                messages = self._messages(now)
-                if self._unreliable:
-                    messages += self._unreliable
-                    self._unreliable.clear()
+                messages = self._messages_to_send(now)
                 if messages:
+                    self.traffic.count_sent(messages)
                     window = self.window
                     if window.missing or window.highest < ACK_SPAN:
                         acks = ACKS.pack(*window.acks())
@@ -321,6 +355,8 @@ class Session(Fallback):
         look_at_path = self._watch_path(now)
         self.keys.expire(now)
         self.quality.roll(now, self.window.highest)
+        if now >= self.traffic.due:
+            self.look_at_traffic(now)
         self._timer = self.next_tick = min(now + ROLL_SECONDS, liveness, look_at_path)
         if self._acks_owed and not self._acks_due:
             self.next_tick = min(self.next_tick, self.last_datagram_out + ACK_SECONDS)

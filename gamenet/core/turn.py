@@ -39,6 +39,7 @@ class Turn:
         "room",
         "shrinker",
         "taken",
+        "tick_seconds",
     )
 
     def __init__(self, counters: Counters, room: int) -> None:
@@ -54,8 +55,10 @@ class Turn:
         self.dirty: list[Session] = []
         """Sessions with something to send, each once."""
         self.counters = counters
-        self.game_clock_zero = 0.0
-        """Zero of a server's game clock, in monotonic seconds."""
+        self.game_clock_zero: float | None = None
+        """Zero of a server's game clock, in monotonic seconds; None until its game has begun."""
+        self.tick_seconds = 0.0
+        """Length of a server's tick: tick n begins so many times n after that."""
         self.shrinker = Shrinker()
         """What makes states smaller, for all sessions."""
 

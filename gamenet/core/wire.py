@@ -65,6 +65,7 @@ class MessageType(IntEnum):
     FRAGMENT = 5
     TIME = 6
     STATE_ACK = 7
+    INPUT_TIMING = 8
 
 
 IS_MESSAGE: Final = 0x80

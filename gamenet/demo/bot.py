@@ -6,6 +6,7 @@ Layer 4. Runs on: the game thread, which all bots of a process share.
 from __future__ import annotations
 
 import re
+from collections import deque
 from dataclasses import dataclass
 from random import Random
 from time import monotonic
@@ -35,6 +36,12 @@ NUMBERED_SECONDS: Final = 1.0
 """From one numbered message of a bot to its next."""
 NUMBERED_SECONDS_IN_TROUBLE: Final = 0.1
 """The same where the network is made bad on purpose."""
+CLOCK_SETTLES_SECONDS: Final = 1.0
+"""Of play, after which a bot must know the server's clock."""
+CLOCK_DISTURBED_SECONDS: Final = 0.000_5
+"""A look at two clocks that takes longer was interrupted between them, and says nothing."""
+MOST_CLOCK_ERRORS: Final = 1_000
+"""Of the newest, for each bot; half a minute."""
 SILENT: Final = float("inf")
 """When a bot speaks that does not speak."""
 
@@ -62,6 +69,9 @@ class Load:
     """What happens to it. A ``kill`` is only told of: somebody else has the server."""
     trace: str = ""
     """File for what each bot saw."""
+    clock_zero: float | None = None
+    """Where the server's game clock began, in monotonic seconds of this machine; None where that
+    cannot be known."""
 
     @property
     def in_trouble(self) -> bool:
@@ -119,6 +129,8 @@ class Bot:
         self.resumed = 0
         self.sessions_lost = 0
         self.moves = 0
+        self.clock_errors: deque[float] = deque(maxlen=MOST_CLOCK_ERRORS)
+        """By how many seconds its idea of the server's clock was off."""
         self.ledger = Ledger(lambda text: problems.add(f"{self.name}: {text}"))
         self.at_the_demo = False
         """Whether the server runs the demo's game, which answers numbered messages."""
@@ -133,6 +145,8 @@ class Bot:
         self._buttons_there = ALL_BUTTONS
         self._hold = 0
         self._input_number = 0
+        self._clock_zero = load.clock_zero
+        self._clock_known_at = SILENT
         self._tunnel_before = 0.0
         self._tunnel_since: float | None = None
 
@@ -156,6 +170,8 @@ class Bot:
                 self.take(event)
             if playing and self.joined and not self.over:
                 self._press(self.wander())
+                if self._clock_zero is not None:
+                    self._compare_clocks(self._clock_zero, now)
         if self.over or not self.joined:
             return
         state = client.take_state()
@@ -171,6 +187,22 @@ class Bot:
         if now >= self.sends_at and self.at_the_demo:
             self.sends_at = max(self.sends_at + self._pause, now)
             self._send_numbered()
+
+    def _compare_clocks(self, zero: float, now: float) -> None:
+        """Note by how much what the client takes for the server's clock is off.
+
+        :param zero: where that clock began.
+        :param now: when the round began; the comparison reads the time itself.
+        """
+        if self._clock_known_at == SILENT:
+            self._clock_known_at = now + CLOCK_SETTLES_SECONDS
+        if now < self._clock_known_at:
+            return
+        before = monotonic()
+        shown = self.client.server_time()
+        after = monotonic()
+        if after - before <= CLOCK_DISTURBED_SECONDS:
+            self.clock_errors.append(abs(shown - ((before + after) / 2 - zero)))
 
     def _send_numbered(self) -> None:
         """Send the next numbered message, unless there is no room for it."""

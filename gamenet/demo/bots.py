@@ -274,6 +274,7 @@ class Crowd:
         for key, share in (("rtt_p50_ms", 0.5), ("rtt_p99_ms", 0.99)):
             rtt = percentile(self._rtts, share)
             report[key] = rounded(None if rtt is None else rtt * 1e3, 3)
+        report["clock_error_p99_ms"] = self._clock_error_ms()
         qualities = [bot.quality() for bot in joined]
         losses = [(quality.loss_in + quality.loss_out) / 2 for quality in qualities]
         report["loss"] = rounded(sum(losses) / len(losses), 5)
@@ -282,6 +283,14 @@ class Crowd:
         report["bytes_down_per_client_second"] = rounded(down / seconds / len(joined), 1)
         report["tunnel_seconds"] = rounded(last.tunnel_seconds - first.tunnel_seconds, 3)
         return report
+
+    def _clock_error_ms(self) -> float | None:
+        """By how much 99 of 100 ideas of the server's clock were off at most."""
+        # A server that is killed takes its clock along, and the next one has another.
+        if any(bot.kills for bot in self.bots):
+            return None
+        worst = percentile([error for bot in self.bots for error in bot.clock_errors], 0.99)
+        return rounded(None if worst is None else worst * 1e3, 3)
 
     def _finish(self, report: Report) -> None:
         """Add what only the end of the run can tell."""

@@ -31,6 +31,7 @@ KEYS: Final = (
     "states_per_second",
     "rtt_p50_ms",
     "rtt_p99_ms",
+    "clock_error_p99_ms",
     "loss",
     "chat_sent",
     "chat_expected",
@@ -39,6 +40,8 @@ KEYS: Final = (
     "inputs_applied",
     "inputs_missing",
     "inputs_in_flight",
+    "inputs_late",
+    "inputs_early",
     "states_received",
     "suspended",
     "resumed",
@@ -64,6 +67,10 @@ KEYS: Final = (
 """Every key of a report, in its order. A value is None where it cannot be known: ``gamenet bots``
 does not see into the server, and when a server is killed its own counts die with it. Rates are of
 all bots together unless the key says otherwise.
+
+``clock_error_p99_ms`` is by how much what bots take for the server's game clock is off: server and
+bots of the demo are on one machine, so the truth is known. ``inputs_late`` and ``inputs_early``
+count inputs that came after their tick, or too long before it.
 
 ``state_bytes_full_mean`` is what a state of the game was long, ``state_bytes_sent_mean`` what of it
 went on the wire, headers left out of both.
@@ -170,7 +177,8 @@ def table(report: Report) -> str:
             "inputs",
             f"{show('inputs_per_second')}/s, {show('inputs_sent')} sent = "
             f"{show('inputs_applied')} applied + {show('inputs_missing')} missing + "
-            f"{show('inputs_in_flight')} in flight",
+            f"{show('inputs_in_flight')} in flight; {show('inputs_late')} late, "
+            f"{show('inputs_early')} early",
         ),
         ("states", f"{show('states_per_second')}/s, {show('states_received')} received"),
         (
@@ -196,6 +204,7 @@ def table(report: Report) -> str:
             f"round trip {show('rtt_p50_ms', 2)} ms, 99 % {show('rtt_p99_ms', 2)} ms; "
             f"loss {show('loss', 4)}",
         ),
+        ("clock", f"99 % at most {show('clock_error_p99_ms', 3)} ms off the server's"),
         (
             "traffic",
             f"{show('bytes_up_per_client_second')} B/s up and "
@@ -213,6 +222,8 @@ def table(report: Report) -> str:
         rows = [row for row in rows if row[0] != "reliable"]
     if report["ticks_per_second"] is None:
         rows = [row for row in rows if row[0] != "server"]
+    if report["clock_error_p99_ms"] is None:
+        rows = [row for row in rows if row[0] != "clock"]
     if report["state_bytes_full_mean"] is None:
         rows = [row for row in rows if row[0] != "a state"]
     if not report["joined"]:

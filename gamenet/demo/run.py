@@ -43,6 +43,8 @@ if TYPE_CHECKING:
 
 READY_SECONDS: Final = 15.0
 """How long the server may take to listen."""
+TICKS_SECONDS: Final = 2.0
+"""How long its game may then take to begin."""
 SPARE_SECONDS: Final = 6.0
 """What starting Python and a busy machine may add to the phases of the bots."""
 SAMPLE_SECONDS: Final = 0.5
@@ -145,7 +147,7 @@ class Demo:
         bots = self._start(
             "-m", "gamenet", "bots", address, "--json", "--quiet",
             "--count", str(self.bots), "--seconds", f"{self.seconds:g}",
-            *self._trouble(),
+            *self._clock(), *self._trouble(),
         )  # fmt: skip
         if not self._watch(bots, parse_address(address).port):
             return None
@@ -159,6 +161,17 @@ class Demo:
             return None
         self._merge(report, last)
         return report, well and ended and not self.problems.count
+
+    def _clock(self) -> list[str]:
+        """The flags of the bots that tell them where the server's game clock began."""
+        end = time.monotonic() + TICKS_SECONDS
+        while time.monotonic() < end and not self._interrupted():
+            status = ask(self._status)
+            zero = None if status is None else Sample.of(status).clock_zero
+            if zero is not None:
+                return ["--clock-zero", repr(zero)]
+            time.sleep(_POLL_SECONDS)
+        return []
 
     def _trouble(self) -> list[str]:
         """The flags of the bots that are about the network."""
@@ -347,6 +360,8 @@ class Demo:
             if not self._kills:
                 report["inputs_applied"] = int(last["inputs"]["taken"])
                 report["inputs_missing"] = int(last["inputs"]["missing"])
+                report["inputs_late"] = int(last["inputs"]["late"])
+                report["inputs_early"] = int(last["inputs"]["early"])
                 counts = last["counters"]
                 states = counts["states_sent"] or 1
                 report["state_bytes_full_mean"] = rounded(counts["state_bytes_full"] / states, 1)

@@ -29,6 +29,8 @@ class Sample:
     """Players whose UDP path is open."""
     inputs: int
     """Inputs that the game has taken since the server began."""
+    clock_zero: float | None
+    """Where the game clock began, in monotonic seconds of this machine; None before its start."""
 
     @classmethod
     def of(cls, status: dict[str, Any]) -> Self:
@@ -42,6 +44,7 @@ class Sample:
             players=len(players),
             on_udp=sum(player["path"] == "udp" for player in players),
             inputs=int(status["inputs"]["taken"] or 0),
+            clock_zero=status["clock_zero"],
         )
 
 

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from gamenet.core import frames
 from gamenet.core.frames import Kind
+from gamenet.core.input_timing import INPUT_TIMING
 from gamenet.core.inputs import encode_inputs
 from gamenet.core.record import Keys, Schedule, Sealer
 from gamenet.core.state_channel import StateSender
@@ -297,19 +298,28 @@ def message_vectors() -> list[dict[str, Any]]:
     found += [
         message("STATE_ACK", "c2s", STATE_ACK.pack(number), number=number) for number in (0, 10)
     ]
-    for newest, seen, bits, values in (
-        (1, 0, 16, [0x8001]),
-        (12, 9, 4, [5, 5, 6, 6]),
-        (300, 70, 1, [0, 1, 1, 1, 0, 0, 0, 0, 0, 1]),
-        (0xFFFFFFFF, 0xFFFFFFFF, 64, [(1 << 64) - 1, 0]),
-        (120, 3, 16, [7] * 120),
+    for newest, seen, bits, values, due, span in (
+        (1, 0, 16, [0x8001], 0, 255),
+        (12, 9, 4, [5, 5, 6, 6], 0xABCD, 3),
+        (300, 70, 1, [0, 1, 1, 1, 0, 0, 0, 0, 0, 1], 4, 9),
+        (0xFFFFFFFF, 0xFFFFFFFF, 64, [(1 << 64) - 1, 0], 0xFFFF, 254),
+        (120, 3, 16, [7] * 120, 0, 0),
     ):
-        data = encode_inputs(newest, seen, values, bits)
-        given = {"newest": newest, "seen": seen, "bits": bits, "values": runs(values)}
+        data = encode_inputs(newest, seen, values, bits, due, span)
+        given = {"newest": newest, "seen": seen, "due": due, "span": span, "bits": bits}
+        given["values"] = runs(values)
         found.append(message("INPUT", "c2s", data, **given))
     found += [
         message("INPUT_ACK", "s2c", INPUT_ACK.pack(number), number=number) for number in (0, 12)
     ]
+    for late, early, missing, number, left in (
+        (0, 0, 0, 0, 0),
+        (3, 2, 1, 12, -16_700),
+        (0xFFFFFFFF, 7, 0x80000000, 0xFFFFFFFF, 0x7FFFFFFF),
+    ):
+        data = INPUT_TIMING.pack(late, early, missing, number, left)
+        told = {"late": late, "early": early, "missing": missing, "number": number, "left": left}
+        found.append(message("INPUT_TIMING", "s2c", data, **told))
     found.append(message("UNRELIABLE", "both", b"boo", payload=b"boo".hex()))
     found.append(message("UNRELIABLE", "both", TYPED, IS_MESSAGE, payload=TYPED.hex()))
     found.append(message("TIME", "c2s", TIME_QUERY.pack(1_000_000), t0=1_000_000))

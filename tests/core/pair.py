@@ -55,6 +55,8 @@ SERVER_ADDRESS: Address = ("192.0.2.1", 7_777)
 CLIENT_ADDRESS: Address = ("198.51.100.7", 40_000)
 STRANGER: Address = ("203.0.113.66", 666)
 ADA = Player(7, "ada", "")
+TICK_RATE = 50.0
+"""Of the server's game."""
 EventT = TypeVar("EventT", bound=Event)
 
 
@@ -307,6 +309,8 @@ class Pair:
         )
         self.codec = codec or Codec()
         self.server = Side(self, "server", room)
+        self.server.turn.game_clock_zero = 0.0
+        self.server.turn.tick_seconds = 1 / TICK_RATE
         self.client = Side(self, "client", room)
 
         def setup(side: Side, author: Player) -> Setup:
@@ -342,6 +346,7 @@ class Pair:
             longest_pause_seconds=30.0,
             datagrams_per_second=self.server_session._config.datagrams_per_second,
             input_bits=input_bits,
+            tick_rate=TICK_RATE,
             take_state=self.states.append,
             seen_state=lambda: self.seen_state,
         )
@@ -489,15 +494,15 @@ class Pair:
         """The client's input of one tick."""
         self._input_number += 1
         number = self._input_number
-        self.client.run(lambda: self.client_session.queue_input(number, buttons))
+        self.client.run(lambda: self.client_session.queue_input(number, buttons, self.now))
         return number
 
     def send_state(self, payload: bytes, taken: int = 0, *, flag: int = 0) -> int:
         """A state for the client."""
         self._state_number += 1
-        number, ms = self._state_number, int(self.now * 1000)
+        number, ms, tick = self._state_number, int(self.now * 1000), int(self.now * TICK_RATE)
         self.server.run(
-            lambda: self.server_session.queue_state(number, payload, flag, number, ms, taken)
+            lambda: self.server_session.queue_state(number, payload, flag, tick, ms, taken)
         )
         return number
 

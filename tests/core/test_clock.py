@@ -237,12 +237,24 @@ class PathTests(SynchronousTestCase):
             errors = list(self.play(pair, 20.0, zero - 30.0))
             self.assertLessEqual(max(errors[1_500:]), 0.005)
 
-    def test_a_game_clock_that_has_not_begun_is_told_as_zero(self) -> None:
-        pair = self.joined(1, Conditions(), 5_000.0)
-        pair.send_input(0)
-        pair.advance(0.2)
-        self.assertGreater(pair.client_session.clock.samples, 0)
-        self.assertLess(pair.client_session.clock.time(pair.now), 1.0)
+    def test_a_game_clock_is_not_told_before_it_has_begun(self) -> None:
+        pair = self.joined(1, Conditions())
+        clock = pair.client_session.clock = ServerClock()
+        for zero in (None, pair.now + 30.0):
+            pair.server.turn.game_clock_zero = zero
+            for _ in range(20):
+                pair.send_input(0)
+                pair.advance(0.1)
+            self.assertEqual(clock.samples, 0)
+        # Nor are questions answered that came before: how long ago, nobody could say.
+        zero = pair.now
+        pair.server.turn.game_clock_zero = zero
+        for _ in range(20):
+            pair.send_input(0)
+            pair.advance(0.1)
+            if clock.samples:
+                self.assertLessEqual(abs(clock.time(pair.now) - (pair.now - zero)), 0.03)
+        self.assertGreater(clock.samples, 5)
 
     def test_it_asks_often_at_first_and_then_twice_a_second(self) -> None:
         pair = self.joined(1, Conditions())

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from itertools import pairwise
+from math import floor
 from struct import pack
 
 from hypothesis import given, settings
@@ -13,6 +15,8 @@ from gamenet.core.inputs import (
     INPUT,
     MAX_INPUTS,
     MAX_NUMBER,
+    MAX_SPAN,
+    NO_TICK,
     RATE_WINDOW_SECONDS,
     InputReceiver,
     InputSender,
@@ -39,19 +43,38 @@ def runs(draw: st.DrawFn) -> tuple[int, int, list[int], int]:
     return newest, draw(u32), values, bits
 
 
+@st.composite
+def dues(draw: st.DrawFn, count: int) -> tuple[int, int]:
+    """A due tick and a span that so many inputs may have."""
+    if draw(st.booleans()):
+        return 0, NO_TICK
+    return draw(st.integers(0, 0xFFFF)), draw(st.integers(0, MAX_SPAN)) if count > 1 else 0
+
+
 def message(newest: int, values: list[int], bits: int = 16, seen: int = 0) -> bytes:
     return encode_inputs(newest, seen, values, bits)
+
+
+def due_of(place: int, count: int, due: int, span: int) -> int:
+    """The low half of the tick that the value at *place* is meant for; -1 for none."""
+    if span == NO_TICK:
+        return -1
+    back = Fraction(span * (count - 1 - place), max(count - 1, 1)) + Fraction(1, 2)
+    return (due - floor(back)) % 0x10000
 
 
 class EncodingTests(SynchronousTestCase):
     """The bit stream."""
 
     @settings(max_examples=200)
-    @given(runs())
-    def test_what_is_encoded_is_decoded(self, run: tuple[int, int, list[int], int]) -> None:
+    @given(runs(), st.data())
+    def test_what_is_encoded_is_decoded(
+        self, run: tuple[int, int, list[int], int], data: st.DataObject
+    ) -> None:
         newest, seen, values, bits = run
-        data = encode_inputs(newest, seen, values, bits)
-        self.assertEqual(decode_inputs(data), (newest, seen, bits, values))
+        due, span = data.draw(dues(len(values)))
+        found = decode_inputs(encode_inputs(newest, seen, values, bits, due, span))
+        self.assertEqual(found, (newest, seen, bits, values, due, span))
 
     @given(runs())
     def test_its_size_is_a_bit_for_a_tick_and_more_for_a_change(
@@ -72,14 +95,19 @@ class EncodingTests(SynchronousTestCase):
     def test_known_bits(self) -> None:
         # 4 bits: 0101, then same, then a change to 0110, then same; one bit of padding.
         data = encode_inputs(9, 2, [5, 5, 6, 6], 4)
-        self.assertEqual(data, pack("!IIBB", 9, 2, 4, 4) + bytes((0b0101_0_1_01, 0b10_0_00000)))
+        bits = bytes((0b0101_0_1_01, 0b10_0_00000))
+        self.assertEqual(data, pack("!IIHBBB", 9, 2, 0, 255, 4, 4) + bits)
+        data = encode_inputs(9, 2, [5, 5, 6, 6], 4, 0xABCD, 3)
+        self.assertEqual(data, pack("!IIHBBB", 9, 2, 0xABCD, 3, 4, 4) + bits)
 
     @settings(max_examples=500)
     @given(
         st.one_of(
             hostile(runs().map(lambda run: encode_inputs(*run))),
             st.builds(
-                lambda newest, count, bits, tail: pack("!IIBB", newest, 0, count, bits) + tail,
+                lambda newest, count, bits, tail: (
+                    pack("!IIHBBB", newest, 0, 0, NO_TICK, count, bits) + tail
+                ),
                 st.integers(0, 200),
                 st.integers(0, 255),
                 st.integers(0, 255),
@@ -89,7 +117,7 @@ class EncodingTests(SynchronousTestCase):
     )
     def test_any_bytes_give_inputs_or_a_wire_error(self, data: bytes) -> None:
         try:
-            newest, _, bits, values = decode_inputs(data)
+            newest, _, bits, values, due, span = decode_inputs(data)
         except WireError:
             return
         self.assertTrue(1 <= bits <= 64)
@@ -97,6 +125,7 @@ class EncodingTests(SynchronousTestCase):
         self.assertTrue(all(0 <= value < 1 << bits for value in values))
         # Ours is the shortest encoding of them, and pads with less than a byte.
         self.assertLessEqual(len(encode_inputs(newest, 0, values, bits)), len(data))
+        self.assertTrue(due == 0 if span == NO_TICK else span == 0 or len(values) > 1)
 
     def test_a_stream_of_another_length_is_refused(self) -> None:
         data = encode_inputs(9, 2, [5, 5, 6, 6], 4)
@@ -122,8 +151,16 @@ class EncodingTests(SynchronousTestCase):
             (3, 4, 4),
             (0, 1, 4),
         ):
-            data = pack("!IIBB", newest, 0, count, bits) + bytes(200)
+            data = pack("!IIHBBB", newest, 0, 0, NO_TICK, count, bits) + bytes(200)
             self.assertRaises(WireError, decode_inputs, data)
+
+    def test_ticks_that_cannot_be_are_refused(self) -> None:
+        for values, due, span in (([1], 7, 1), ([1], 7, 254), ([1], 1, 255), ([1, 2], 1, 255)):
+            data = encode_inputs(9, 0, values, 16, due, span)
+            self.assertRaises(WireError, decode_inputs, data)
+            receiver = InputReceiver(16, 120)
+            self.assertRaises(WireError, receiver.receive, data, 0.0, AMPLE, STATES)
+            self.assertEqual(receiver.settled, 0)
 
 
 class DeliveryTests(SynchronousTestCase):
@@ -164,7 +201,7 @@ class DeliveryTests(SynchronousTestCase):
         def deliver(data: bytes) -> None:
             nonlocal last
             newest = decode_inputs(data)[0]
-            for number, buttons, missing in receiver.receive(data, now, room, STATES):
+            for number, buttons, missing, _ in receiver.receive(data, now, room, STATES):
                 self.assertEqual(number - missing - 1, last, "a gap was not told exactly")
                 self.assertEqual(buttons, sent[number])
                 if missing:
@@ -214,7 +251,7 @@ class DeliveryTests(SynchronousTestCase):
             sender.put(number, number * 10)
         self.assertEqual(
             receiver.receive(sender.message(0), 0.0, AMPLE, STATES),
-            [(number, number * 10, 0) for number in range(1, 6)],
+            [(number, number * 10, 0, -1) for number in range(1, 6)],
         )
 
     def test_older_than_120_are_given_up_and_told(self) -> None:
@@ -223,8 +260,8 @@ class DeliveryTests(SynchronousTestCase):
             sender.put(number, 1)
         self.assertEqual(sender.given_up, 3)
         fresh = receiver.receive(sender.message(0), 0.0, AMPLE, STATES)
-        self.assertEqual((fresh[0], len(fresh)), ((4, 1, 3), MAX_INPUTS))
-        self.assertTrue(all(missing == 0 for _, _, missing in fresh[1:]))
+        self.assertEqual((fresh[0], len(fresh)), ((4, 1, 3, -1), MAX_INPUTS))
+        self.assertTrue(all(missing == 0 for _, _, missing, _ in fresh[1:]))
 
     def test_what_does_not_fit_the_room_comes_again(self) -> None:
         sender, receiver = InputSender(16), InputReceiver(16, 120)
@@ -234,11 +271,11 @@ class DeliveryTests(SynchronousTestCase):
         self.assertEqual(receiver.receive(sender.message(0), 0.0, -5, STATES), [])
         self.assertEqual(receiver.settled, 0)
         self.assertEqual(
-            receiver.receive(sender.message(0), 0.0, 2, STATES), [(1, 1, 0), (2, 2, 0)]
+            receiver.receive(sender.message(0), 0.0, 2, STATES), [(1, 1, 0, -1), (2, 2, 0, -1)]
         )
         self.assertEqual((receiver.settled, receiver.refused), (2, 3))
         self.assertEqual(
-            [number for number, _, _ in receiver.receive(sender.message(0), 0.0, AMPLE, STATES)],
+            [number for number, *_ in receiver.receive(sender.message(0), 0.0, AMPLE, STATES)],
             [3, 4, 5],
         )
 
@@ -263,7 +300,7 @@ class DeliveryTests(SynchronousTestCase):
         receiver = InputReceiver(16, 120)
         data = message(MAX_NUMBER, [1])
         self.assertEqual(
-            receiver.receive(data, 0.0, AMPLE, STATES), [(MAX_NUMBER, 1, MAX_NUMBER - 1)]
+            receiver.receive(data, 0.0, AMPLE, STATES), [(MAX_NUMBER, 1, MAX_NUMBER - 1, -1)]
         )
         self.assertEqual(receiver.receive(data, 0.0, AMPLE, STATES), [])
 
@@ -272,7 +309,7 @@ class DeliveryTests(SynchronousTestCase):
         st.one_of(
             hostile(runs().map(lambda run: encode_inputs(*run))),
             st.builds(
-                lambda newest, tail: pack("!IIBB", newest, 0, 1, 7) + tail,
+                lambda newest, tail: pack("!IIHBBB", newest, 0, 0, NO_TICK, 1, 7) + tail,
                 st.integers(0, 3),
                 st.binary(min_size=1, max_size=2),
             ),
@@ -285,7 +322,7 @@ class DeliveryTests(SynchronousTestCase):
     ) -> None:
         receiver = InputReceiver(bits, 65_535)
         try:
-            newest, _, width, values = decode_inputs(data)
+            newest, _, width, values, due, span = decode_inputs(data)
         except WireError:
             width = -1
         if width != bits:
@@ -297,11 +334,58 @@ class DeliveryTests(SynchronousTestCase):
         self.assertEqual(
             fresh,
             [
-                (first + place, value, 0 if place else first - 1)
+                (
+                    first + place,
+                    value,
+                    0 if place else first - 1,
+                    due_of(place, len(values), due, span),
+                )
                 for place, value in enumerate(values[: max(room, 0)])
             ],
         )
         self.assertEqual(receiver.settled, first - 1 + len(fresh) if fresh else 0)
+
+
+class TickTests(SynchronousTestCase):
+    """The ticks that inputs are meant for, on the wire."""
+
+    def test_each_arrives_with_its_own(self) -> None:
+        # Twice as many inputs as ticks, half as many, as many; over the end of 16 bits, too.
+        for ticks in ([7, 7, 8, 8, 9, 9], [100, 102, 104], [70_000, 70_001], [65_534, 65_536], [5]):
+            sender, receiver = InputSender(16), InputReceiver(16, 120)
+            for number, tick in enumerate(ticks, 1):
+                sender.put(number, 1, tick)
+            fresh = receiver.receive(sender.message(0), 0.0, AMPLE, STATES)
+            if len(ticks) == 6:
+                # Evenly between the first and the last.
+                self.assertEqual([low for *_, low in fresh], [7, 7, 8, 8, 9, 9])
+            else:
+                self.assertEqual([low for *_, low in fresh], [tick & 0xFFFF for tick in ticks])
+
+    def test_those_before_the_tick_was_known_go_with_the_first_that_knows(self) -> None:
+        sender, receiver = InputSender(16), InputReceiver(16, 120)
+        sender.put(1, 1)
+        self.assertEqual(decode_inputs(sender.message(0))[4:], (0, NO_TICK))
+        sender.put(2, 1, 9)
+        fresh = receiver.receive(sender.message(0), 0.0, AMPLE, STATES)
+        self.assertEqual([low for *_, low in fresh], [9, 9])
+
+    def test_the_span_follows_what_is_acknowledged_and_given_up(self) -> None:
+        sender = InputSender(16)
+        for number in range(1, 11):
+            sender.put(number, 1, 100 + number)
+        self.assertEqual(decode_inputs(sender.message(0))[4:], (110, 9))
+        sender.acknowledge(4)
+        self.assertEqual(decode_inputs(sender.message(0))[4:], (110, 5))
+        for number in range(11, 140):
+            sender.put(number, 1, 100 + number)
+        self.assertEqual(decode_inputs(sender.message(0))[4:], (239, MAX_INPUTS - 1))
+
+    def test_a_span_that_does_not_fit_is_as_long_as_can_be(self) -> None:
+        sender = InputSender(16)
+        sender.put(1, 1, 1)
+        sender.put(2, 1, 1_000)
+        self.assertEqual(decode_inputs(sender.message(0))[4:], (1_000, MAX_SPAN))
 
 
 class AcknowledgeTests(SynchronousTestCase):
@@ -315,7 +399,7 @@ class AcknowledgeTests(SynchronousTestCase):
         self.assertEqual((list(sender.values), sender.newest), ([], 10))
         self.assertEqual(sender.message(0), b"")
         sender.put(11, 7)
-        self.assertEqual(decode_inputs(sender.message(0)), (11, 0, 16, [7]))
+        self.assertEqual(decode_inputs(sender.message(0)), (11, 0, 16, [7], 0, NO_TICK))
 
     def test_a_partial_ack_forgets_exactly_its_part(self) -> None:
         sender = InputSender(16)
@@ -323,7 +407,9 @@ class AcknowledgeTests(SynchronousTestCase):
             sender.put(number, number)
         self.assertEqual(decode_inputs(sender.message(0))[3], list(range(1, 11)))
         self.assertTrue(sender.acknowledge(4))
-        self.assertEqual(decode_inputs(sender.message(0)), (10, 0, 16, [5, 6, 7, 8, 9, 10]))
+        self.assertEqual(
+            decode_inputs(sender.message(0)), (10, 0, 16, [5, 6, 7, 8, 9, 10], 0, NO_TICK)
+        )
 
     def test_an_old_ack_changes_nothing(self) -> None:
         sender = InputSender(16)
@@ -386,9 +472,10 @@ class RateTests(SynchronousTestCase):
     def test_dropped_ones_are_settled_and_told_as_missing(self) -> None:
         receiver = InputReceiver(16, 10)
         fresh = receiver.receive(message(30, [1] * 30), 0.0, AMPLE, STATES)
-        self.assertEqual([number for number, _, _ in fresh], list(range(1, 21)))
+        self.assertEqual([number for number, *_ in fresh], list(range(1, 21)))
         self.assertEqual((receiver.settled, receiver.over_rate), (30, 10))
-        self.assertEqual(receiver.receive(message(31, [1]), 1.0, AMPLE, STATES), [(31, 1, 10)])
+        self.assertEqual(receiver.receive(message(31, [1]), 1.0, AMPLE, STATES), [(31, 1, 10, -1)])
+        self.assertEqual(receiver.missing, 10)
 
     def test_a_burst_within_two_seconds_passes(self) -> None:
         receiver = InputReceiver(16, 60)

@@ -451,7 +451,7 @@ class RekeyTests(SynchronousTestCase):
             Conditions(loss=0.9),
             Conditions(delay=0.5, spread=8.0),
         ):
-            pair = self.pair(5, conditions, rekey_datagrams=20, datagrams_burst=5_000)
+            pair = self.pair(6, conditions, rekey_datagrams=20, datagrams_burst=5_000)
             self.play(pair, 75.0, rate=15.0)
             self.assertNothingLost(pair)
             pair.conditions = PERFECT

@@ -7,9 +7,40 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from gamenet.core.counters import Counters
-from gamenet.core.seat import Seat
+from gamenet.core.seat import NO_PROBE, PROBE_SECONDS, Seat
 from gamenet.events import SERVER
 from tests.core.pair import ADA, Pair
+
+
+class ProbeTests(SynchronousTestCase):
+    """How long it takes from one game to the other and back."""
+
+    def probe(self, seat: Seat, seconds: float) -> None:
+        seat.probe, seat.probe_began = 9, 100.0
+        seat.probe_answered(100.0 + seconds)
+
+    def test_the_first_one_counts_whole_and_each_more_an_eighth(self) -> None:
+        seat = Seat(ADA, 3, 100)
+        self.assertEqual(seat.end_to_end_seconds, 0.0)
+        self.probe(seat, 0.16)
+        self.assertAlmostEqual(seat.end_to_end_seconds, 0.16)
+        self.probe(seat, 0.24)
+        self.assertAlmostEqual(seat.end_to_end_seconds, 0.17)
+
+    def test_a_probe_that_is_answered_runs_no_more(self) -> None:
+        seat = Seat(ADA, 3, 100)
+        self.assertGreater(seat.probe, 0xFFFFFFFF, "the number of no state and no input")
+        self.probe(seat, 0.1)
+        self.assertEqual(seat.probe, NO_PROBE)
+
+    def test_one_that_took_too_long_is_given_up(self) -> None:
+        seat = Seat(ADA, 3, 100)
+        self.probe(seat, 0.1)
+        self.probe(seat, PROBE_SECONDS + 0.01)
+        self.assertEqual(seat.probe, NO_PROBE)
+        self.assertAlmostEqual(seat.end_to_end_seconds, 0.1)
+        self.probe(seat, PROBE_SECONDS - 0.01)
+        self.assertGreater(seat.end_to_end_seconds, 0.7)
 
 
 class SeatTests(SynchronousTestCase):

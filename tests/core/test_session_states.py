@@ -58,7 +58,8 @@ class StateTests(SynchronousTestCase):
             pair = Pair(seed, Conditions(delay=0.02))
             pair.bind()
             pair.conditions = BAD
-            self.play(pair, worlds(seed, 3_000, 60))
+            # Slowly: so many losses make the budget small.
+            self.play(pair, worlds(seed, 3_000, 60), seconds=0.1)
             self.assertGreater(len(pair.states), 10)
             counts = pair.client.counters
             self.assertEqual(counts.drop_state_baseline, 0)
@@ -76,7 +77,7 @@ class StateTests(SynchronousTestCase):
             self.assertEqual(pair.server_session.tunnelled, not bound)
 
     def test_inside_tcp_a_large_state_waits_until_all_of_it_has_room(self) -> None:
-        pair = Pair(4, BLOCKED)
+        pair = Pair(4, BLOCKED, limits_of_server={"send_bytes_per_second": 1 << 20})
         states = [random.Random(n).randbytes(MAX_STATE_BYTES) for n in range(60)]
         self.play(pair, states, seconds=0.02)
         self.assertGreater(len(pair.states), 10)

@@ -14,6 +14,8 @@ from gamenet.events import Received, Unreliable
 from tests.core.pair import PERFECT, Conditions, Pair
 
 NOTHING = Conditions(loss=1.0)
+WIDE = {"send_bytes_per_second": 1 << 20}
+"""A budget that leaves it to the connection how much goes."""
 
 
 class BudgetTests(SynchronousTestCase):
@@ -102,7 +104,12 @@ class FlowTests(SynchronousTestCase):
 
     def test_never_more_than_16_kib_are_unacknowledged(self) -> None:
         for name in ("server", "client"):
-            pair = Pair(conditions=NOTHING, frame_delay=0.5, unreliable_messages=10_000)
+            pair = Pair(
+                conditions=NOTHING,
+                frame_delay=0.5,
+                unreliable_messages=10_000,
+                limits_of_server=WIDE,
+            )
             side = getattr(pair, name)
             most = 0
             for _ in range(400):
@@ -118,7 +125,7 @@ class FlowTests(SynchronousTestCase):
             self.assertLess(self.flying(pair, name), 100, "but for what has just left")
 
     def test_many_at_once_fill_it_and_the_rest_is_dropped_and_counted(self) -> None:
-        pair = Pair(conditions=NOTHING)
+        pair = Pair(conditions=NOTHING, limits_of_server=WIDE)
         pair.advance(0.1)
 
         def burst() -> None:
@@ -171,7 +178,7 @@ class FlowTests(SynchronousTestCase):
 
     def test_acks_flow_while_the_budget_is_used_up(self) -> None:
         # The server's own messages wait for an ack that is late; what it acknowledges does not.
-        pair = Pair(conditions=NOTHING, unreliable_messages=10_000)
+        pair = Pair(conditions=NOTHING, unreliable_messages=10_000, limits_of_server=WIDE)
         pair.advance(0.5)
         hears = pair.server.frame_came
         waiting: list[bytes] = []
@@ -197,7 +204,7 @@ class FlowTests(SynchronousTestCase):
         self.assertEqual([len(data) for data in mine], [5 + ACKS_BYTES])
 
     def test_a_lost_connection_empties_it(self) -> None:
-        pair = Pair(conditions=NOTHING)
+        pair = Pair(conditions=NOTHING, limits_of_server=WIDE)
         for _ in range(30):
             pair.send_unreliable(pair.server, bytes(1_000))
         self.assertGreater(self.flying(pair, "server"), 10_000)

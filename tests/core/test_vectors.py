@@ -21,6 +21,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from gamenet.core import frames, wire
 from gamenet.core.frames import Kind
+from gamenet.core.input_timing import INPUT_TIMING
 from gamenet.core.inputs import decode_inputs, encode_inputs
 from gamenet.core.keyring import Keyring
 from gamenet.core.record import Keys, Opener, Schedule, Sealer
@@ -176,6 +177,7 @@ def read_message(name: str, direction: str, data: bytes, baseline: str = "") -> 
         assert part == bytes(476 if fields["index"] == fields["count"] - 1 else 1_024)
     elif name == "INPUT":
         fields = {"newest": reader.number(4), "seen": reader.number(4)}
+        fields |= {"due": reader.number(2), "span": reader.number(1)}
         count = reader.number(1)
         fields["bits"] = width = reader.number(1)
         stream = "".join(f"{byte:08b}" for byte in reader.rest())
@@ -200,6 +202,10 @@ def read_message(name: str, direction: str, data: bytes, baseline: str = "") -> 
         fields["values"] = " ".join(f"{value:x}*{ticks}" for value, ticks in runs)
     elif name in ("INPUT_ACK", "STATE_ACK"):
         fields = {"number": reader.number(4)}
+    elif name == "INPUT_TIMING":
+        fields = {word: reader.number(4) for word in ("late", "early", "missing", "number")}
+        left = reader.number(4)
+        fields["left"] = left - (left >> 31 << 32)
     elif name == "UNRELIABLE":
         fields = {"payload": reader.rest().hex()}
     else:
@@ -315,6 +321,7 @@ class FileTests(SynchronousTestCase):
                 ("STATE_ACK", "c2s"),
                 ("INPUT", "c2s"),
                 ("INPUT_ACK", "s2c"),
+                ("INPUT_TIMING", "s2c"),
                 ("UNRELIABLE", "both"),
                 ("TIME", "c2s"),
                 ("TIME", "s2c"),
@@ -401,7 +408,7 @@ class SecondImplementationTests(SynchronousTestCase):
 
     def test_messages(self) -> None:
         types = {"STATE": 1, "INPUT": 2, "INPUT_ACK": 3, "UNRELIABLE": 4, "FRAGMENT": 5}
-        types |= {"TIME": 6, "STATE_ACK": 7}
+        types |= {"TIME": 6, "STATE_ACK": 7, "INPUT_TIMING": 8}
         for vector in VECTORS["messages"]:
             self.assertEqual(vector["type"] & 63, types[vector["name"]])
             baseline = vector["fields"].get("baseline_payload", "")
@@ -500,9 +507,13 @@ class OurEncoderTests(SynchronousTestCase):
             return wire.STATE_ACK.pack(fields["number"])
         if name == "INPUT":
             values = values_of(fields["values"])
-            return encode_inputs(fields["newest"], fields["seen"], values, fields["bits"])
+            ticks = fields["due"], fields["span"]
+            return encode_inputs(fields["newest"], fields["seen"], values, fields["bits"], *ticks)
         if name == "INPUT_ACK":
             return wire.INPUT_ACK.pack(fields["number"])
+        if name == "INPUT_TIMING":
+            words = ("late", "early", "missing", "number", "left")
+            return INPUT_TIMING.pack(*(fields[word] for word in words))
         if name == "TIME" and vector["direction"] == "c2s":
             return wire.TIME_QUERY.pack(fields["t0"])
         if name == "TIME":
@@ -621,7 +632,12 @@ class OurDecoderTests(SynchronousTestCase):
             if vector["name"] == "INPUT":
                 values = values_of(fields["values"])
                 self.assertEqual(
-                    decode_inputs(data), (fields["newest"], fields["seen"], fields["bits"], values)
+                    decode_inputs(data),
+                    (
+                        *(fields[word] for word in ("newest", "seen", "bits")),
+                        values,
+                        *(fields[word] for word in ("due", "span")),
+                    ),
                 )
             elif vector["name"] == "STATE":
                 receiver = StateReceiver()

@@ -85,6 +85,7 @@ class SizeTests(SynchronousTestCase):
                 "FRAGMENT": 5,
                 "TIME": 6,
                 "STATE_ACK": 7,
+                "INPUT_TIMING": 8,
             },
         )
 

@@ -89,6 +89,8 @@ class InputTarget(Target):
             yield head + encode_inputs(newest, seen, values, bits)
             yield head + encode_inputs(newest, seen, values, bits) + b"\0"
             yield head + encode_inputs(newest, seen, values, bits)[:-1]
+            yield head + encode_inputs(newest, seen, values, bits, 65_535, min(len(values) - 1, 99))
+            yield head + encode_inputs(newest, seen, values, bits, 7)
         yield bytes((3, 120)) + encode_inputs(12, 9, [5, 5, 6, 6], 4)[:-1] + b"\x81"
 
     def run(self, data: bytes, meter: Meter) -> None:
@@ -96,7 +98,7 @@ class InputTarget(Target):
         agreed, room, message = cursor.number() % 64 + 1, cursor.number(), cursor.rest()
         receiver = InputReceiver(agreed, 65_535)
         try:
-            newest, seen, bits, values = meter(decode_inputs, message)
+            newest, seen, bits, values, due, span = meter(decode_inputs, message)
         except WireError:
             self._refused(receiver, message, room, meter)
             return
@@ -104,22 +106,37 @@ class InputTarget(Target):
         check(1 <= bits <= 64 and all(value >> bits == 0 for value in values), "too wide", values)
         spare = self._spare(message, len(values), bits)
         check(len(spare) < 8 and "1" not in spare, "bits to spare", spare)
-        shortest = encode_inputs(newest, seen, values, bits)
+        shortest = encode_inputs(newest, seen, values, bits, due, span)
         check(len(shortest) <= len(message), "longer than it was", values)
-        check(decode_inputs(shortest) == (newest, seen, bits, values), "reads differently", values)
+        again_read = decode_inputs(shortest)
+        check(again_read == (newest, seen, bits, values, due, span), "reads differently", values)
         if bits != agreed:
             self._refused(receiver, message, room, meter)
             return
         fresh = meter(receiver.receive, message, NOW, room, MAX_NUMBER)
         first = newest - len(values) + 1
         expected = [
-            (first + place, value, 0 if place else first - 1)
+            (
+                first + place,
+                value,
+                0 if place else first - 1,
+                self._low(place, len(values), due, span),
+            )
             for place, value in enumerate(values[:room])
         ]
         check(fresh == expected, "other inputs than decoded", fresh, expected)
         check(receiver.settled == (expected[-1][0] if expected else 0), "settled something else")
         again = meter(receiver.receive, message, NOW, 255, MAX_NUMBER)
         check(len(fresh) + len(again) == len(values), "inputs lost or doubled", fresh, again)
+
+    def _low(self, place: int, count: int, due: int, span: int) -> int:
+        """The tick that the value at that place is meant for, by a reckoning of our own."""
+        if span == 255:
+            return -1
+        # Halves are rounded up, by whole numbers: floats would not be exact.
+        back, rest = divmod(span * (count - 1 - place), max(count - 1, 1))
+        back += 2 * rest >= max(count - 1, 1)
+        return (due + 0x10000 - back) % 0x10000
 
     def _spare(self, message: bytes, count: int, bits: int) -> str:
         """What is left of the bits once so many values are taken, by a reader of our own."""

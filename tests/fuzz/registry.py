@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from tests.fuzz import (
     body_targets,
     datagram_targets,
+    fragment_targets,
     frame_targets,
     identity_targets,
     message_targets,
@@ -25,6 +26,7 @@ MODULES = (
     resume_targets,
     datagram_targets,
     body_targets,
+    fragment_targets,
     message_targets,
     text_targets,
     identity_targets,
