@@ -109,7 +109,7 @@ class Bridge:
         self._woken = False
         self._armed_until = 0.0
         self.next_pass = 0.0
-        """When the game's next pass begins, in monotonic seconds, if it keeps a rate."""
+        """When the game's next pass begins, in monotonic seconds; 0 if it keeps no rate."""
         self.in_pass = False
         """True while the game is between taking its events and ending its pass."""
         self.looked_at = float("-inf")

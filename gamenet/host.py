@@ -174,6 +174,10 @@ class Host(Turns):
 
     # Ports and connections.
 
+    def rest_seconds(self, now: float) -> float:
+        """How long the UDP port may rest, now that everything is read."""
+        return 0.0
+
     def port_opened(self, protocol: LowLatencyProtocol) -> None:
         """A UDP port of this host is open."""
         self._ports.append(protocol)

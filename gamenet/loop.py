@@ -165,6 +165,7 @@ class GameLoop(ABC):
         """
         bridge = self._claim()
         self._begin_clock()
+        bridge.next_pass = 0.0
         bridge.end_pass()
         if timeout > 0 and not self._held:
             bridge.wait(timeout)

@@ -77,6 +77,10 @@ class LowLatencyProtocol(DatagramProtocol):
         self._in_turn = False
         self._host.end_turn()
 
+    def rest_seconds(self) -> float:
+        """How long nothing needs to be read, now that all is; 0 for not at all."""
+        return self._host.rest_seconds(self._now)
+
     def receive_failed(self, error: OSError) -> None:
         """The kernel reported an error on the socket: an ICMP message or a lack of memory."""
         self._counters.receive_errors += 1

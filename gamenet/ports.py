@@ -19,7 +19,8 @@ from twisted.internet.interfaces import IReactorFDSet
 from gamenet.core.wire import MAX_DATAGRAM_BYTES
 
 if TYPE_CHECKING:
-    from twisted.internet.interfaces import IListeningPort
+    from twisted.internet.interfaces import IDelayedCall, IListeningPort
+    from twisted.python.failure import Failure
 
     from gamenet.low_latency import LowLatencyProtocol
 
@@ -31,6 +32,10 @@ IP_PMTUDISC_DONT: Final = 0
 TCP_NOTSENT_LOWAT: int | None = getattr(
     socket, "TCP_NOTSENT_LOWAT", 25 if sys.platform == "linux" else None
 )
+
+
+MOST_BEFORE_REST: Final = 32
+"""Who reads more at once is in no need of a rest, and maybe in a flood."""
 
 
 class BudgetedPort(udp.Port):
@@ -55,6 +60,7 @@ class BudgetedPort(udp.Port):
         self._buffer_bytes = buffer_bytes
         self.granted: tuple[int, ...] = ()
         """Bytes of buffer that the kernel gave, in and out."""
+        self._resting: IDelayedCall | None = None
 
     def createInternetSocket(self) -> socket.socket:
         """The port's socket, with the buffers asked for."""
@@ -92,10 +98,12 @@ class BudgetedPort(udp.Port):
         size = self.maxPacketSize
         protocol.begin_turn()
         try:
-            for _ in range(self._budget):
+            for count in range(self._budget):
                 try:
                     data, address = receive(size)
                 except (BlockingIOError, InterruptedError):
+                    if count <= MOST_BEFORE_REST:
+                        self._rest(protocol.rest_seconds())
                     return
                 except OSError as error:
                     protocol.receive_failed(error)
@@ -106,6 +114,23 @@ class BudgetedPort(udp.Port):
             protocol.defect()
         finally:
             protocol.end_turn()
+
+    def _rest(self, seconds: float) -> None:
+        """Do not read for so long, so that more comes at once; 0 goes on."""
+        if seconds > 0.0 and self._resting is None:
+            self.stopReading()
+            self._resting = self.reactor.callLater(seconds, self._go_on)
+
+    def _go_on(self) -> None:
+        self._resting = None
+        self.startReading()
+
+    def connectionLost(self, reason: Failure | None = None) -> None:
+        """Called by Twisted when the port is closed."""
+        if self._resting is not None:
+            self._resting.cancel()
+            self._resting = None
+        udp.Port.connectionLost(self, reason)
 
 
 def set_tcp_buffers(transport: Any, send_bytes: int, unsent_bytes: int) -> None:

@@ -21,8 +21,9 @@ from gamenet.client import GameClientFactory
 from gamenet.config import ClientConfig, ServerConfig
 from gamenet.core.wire import MAX_DATAGRAM_BYTES
 from gamenet.server import GameServerFactory
+from gamenet.server_host import REST_PLAYERS
 from tests.fakes import Machine, Network
-from tests.world import Recorder
+from tests.world import Recorder, World
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -186,6 +187,86 @@ class BudgetTests(PortCase):
         port.doRead()
         self.assertEqual(self.host.counters.drop_datagram_long, 2)
         self.assertEqual(self.host.counters.drop_datagram_not_ours, 1)
+
+
+class RestTests(PortCase):
+    """Where many datagrams come and none is in a hurry, they are read a few at a time."""
+
+    def open_resting(self, seconds: float = 0.002) -> Any:
+        port = self.open()
+        self.patch(self.host, "rest_seconds", lambda now: seconds)
+        return port
+
+    def test_once_all_is_read_the_port_rests_and_then_reads_on(self) -> None:
+        port = self.open_resting()
+        self.send(port, b"x", b"y")
+        port.doRead()
+        self.assertEqual(self.host.counters.datagrams_in, 2)
+        self.assertNotIn(port, self.reactor.readers)
+        self.network.run(0.001)
+        self.assertNotIn(port, self.reactor.readers)
+        self.network.run(0.0015)
+        self.assertIn(port, self.reactor.readers)
+        self.send(port, b"z")
+        port.doRead()
+        self.assertEqual(self.host.counters.datagrams_in, 3)
+
+    def test_with_more_to_read_it_does_not_rest(self) -> None:
+        port = self.open_resting()
+        self.send(port, *[b"x"] * (64 + ports.MOST_BEFORE_REST + 1))
+        port.doRead()
+        self.assertIn(port, self.reactor.readers)
+        # A full batch, and the rest of a rush: who sends so much is not waited for.
+        port.doRead()
+        self.assertIn(port, self.reactor.readers)
+
+    def test_it_does_not_rest_unless_the_host_lets_it(self) -> None:
+        for seconds in (0.0, -0.5):
+            port = self.open_resting(seconds)
+            self.send(port, b"x")
+            port.doRead()
+            self.assertIn(port, self.reactor.readers)
+
+    def test_an_error_is_no_reason_to_rest(self) -> None:
+        port = self.open_resting()
+        self.tapped[-1].receive_error = OSError(errno.ECONNREFUSED, "refused")
+        port.doRead()
+        self.assertIn(port, self.reactor.readers)
+
+    def test_closed_at_rest_it_leaves_no_timer(self) -> None:
+        port = self.open_resting()
+        self.send(port, b"x")
+        port.doRead()
+        port.stopListening()
+        self.network.run(1.0)
+        self.assertEqual(self.reactor.readers, set())
+        self.assertEqual(len(self.network.timers), 0)
+
+    def test_a_server_lets_it_while_a_game_that_keeps_a_rate_waits_for_its_next_pass(self) -> None:
+        world = World(self, bridged=True, tick_rate=50.0)
+        host, server = world.server.host, world.server.verbs
+        for number in range(REST_PLAYERS - 1):
+            world.join(f"bot{number}")
+        list(server.ticks(wait=False))
+        now = host.now()
+        self.assertEqual(host.rest_seconds(now), 0.0, "too few to be worth it")
+        world.join("ada")
+        world.run(0.02)
+        list(server.ticks(wait=False))
+        due = server._bridge.next_pass
+        self.assertEqual(host.rest_seconds(due - 0.01), 0.002)
+        # It reads all there is just before the pass, which takes it.
+        self.assertLessEqual(host.rest_seconds(due - 0.002), 0.001 + 1e-9)
+        self.assertLessEqual(host.rest_seconds(due - 0.0005), 0.0)
+        # A game that waits for events has them at once.
+        server.events()
+        self.assertLessEqual(host.rest_seconds(due - 0.01), 0.0)
+
+    def test_a_game_on_the_reactor_thread_has_everything_at_once(self) -> None:
+        world = World(self)
+        for number in range(REST_PLAYERS):
+            world.join(f"bot{number}")
+        self.assertEqual(world.server.host.rest_seconds(world.server.host.now()), 0.0)
 
 
 class ErrorTests(PortCase):
