@@ -9,6 +9,7 @@ import dataclasses
 import signal
 import sys
 import threading
+from math import inf
 from typing import TYPE_CHECKING, Any, Self
 
 from gamenet.addresses import DEFAULT_PORT
@@ -128,6 +129,7 @@ class GameServer(GameLoop, ServerVerbs):
 
         bridge = Bridge(self._config)
         self._players, self._snapshot, self._seats = {}, (), {}
+        self._taken = dict.fromkeys(self._taken, 0)
         self._started(bridge)
 
         def begin() -> GameServerService:
@@ -261,7 +263,13 @@ class GameServer(GameLoop, ServerVerbs):
         return super()._holds or self._inputs.holds
 
     def _due(self, events: list[Event], tick: float) -> list[Event]:
-        return self._inputs.due(events, tick) if self._config.input_hold_seconds else events
+        config, ticker = self._config, self._ticker
+        hold = config.input_hold_seconds
+        if not hold:
+            return events
+        # A game that is late is behind the tick by which the session judged.
+        ahead = inf if ticker is None else hold / ticker.dt + config.catch_up_ticks + 1
+        return self._inputs.due(events, tick, ahead)
 
     def _take(self, events: list[Event]) -> None:
         seats = self._seats
@@ -295,7 +303,15 @@ class GameServer(GameLoop, ServerVerbs):
 
     def _stamp(self) -> tuple[int, int]:
         ticker = self._ticker
-        return super()._stamp() if ticker is None else ticker.stamp
+        if ticker is None:
+            return super()._stamp()
+        if not self._in_tick:
+            late = self._clock() - ticker.deadline
+            if late > self._catch_up() * ticker.dt:
+                # The game goes on without steps: what it sends is of now, not of the last one.
+                now = self.time()
+                return int(now / ticker.dt), int(now * 1000)
+        return ticker.stamp
 
     def loop_stats(self) -> dict[str, float]:
         """How the loop keeps its rate, and what it took of the inputs."""

@@ -13,6 +13,7 @@ from gamenet.events import Input, Left
 if TYPE_CHECKING:
     from gamenet.events import Event, Player
 
+_ALL: Final = float("inf")
 MAX_HELD: Final = 64
 """Of one player: half a second at twice the usual rate. Of more, the oldest goes at once."""
 
@@ -30,7 +31,7 @@ class InputHold:
         """Whether anything is kept."""
         return any(self._queues.values())
 
-    def due(self, events: list[Event], tick: float) -> list[Event]:
+    def due(self, events: list[Event], tick: float, ahead: float = _ALL) -> list[Event]:
         """What the game gets in this tick: what was held for it, then what came, in order.
 
         An input for a later tick, and those behind it, stay here. Before its ``Left`` a player's
@@ -38,11 +39,14 @@ class InputHold:
 
         :param events: what has arrived.
         :param tick: the tick's number; infinity lets everything go.
+        :param ahead: an input for a tick further off than so many goes at once: no session lets
+            one come so early, so the game has numbered its ticks anew since.
         """
         queues = self._queues
         ready: list[Event] = []
+        last = tick + ahead
         for queue in queues.values():
-            while queue and queue[0].tick <= tick:
+            while queue and not tick < queue[0].tick <= last:
                 ready.append(queue.popleft())
         if tick == _ALL:
             ready += events
@@ -51,7 +55,7 @@ class InputHold:
         for event in events:
             if type(event) is Input:
                 waiting = queues.get(event.player)
-                if event.tick > tick or waiting:
+                if tick < event.tick <= last or waiting:
                     if waiting is None:
                         waiting = queues[event.player] = deque()
                     waiting.append(event)
@@ -62,6 +66,3 @@ class InputHold:
                 ready += queues.pop(event.player, ())
             ready.append(event)
         return ready
-
-
-_ALL: Final = float("inf")

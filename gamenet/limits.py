@@ -151,6 +151,7 @@ class ServerLimits(CommonConfig):
         self._at_least(0, "resume_seconds", "baseline_bytes", "input_hold_seconds")
         self._at_most(0xFFFF, "fits the protocol", "resume_seconds")
         self._at_most(10, "is what anybody would wait for", "input_hold_seconds")
+        self._at_most(1 << 40, "goes over any line", "send_bytes_per_second")
         self._at_least(2, "rate_abuse_factor")
         self._at_least(1, "frames_per_second", "chats_per_second")
         self._at_least(65_600, "tcp_bytes_per_second")

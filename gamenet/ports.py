@@ -119,7 +119,8 @@ class BudgetedPort(udp.Port):
         """Do not read for so long, so that more comes at once; 0 goes on."""
         if seconds > 0.0 and self._resting is None:
             self.stopReading()
-            self._resting = self.reactor.callLater(seconds, self._go_on)
+            reactor: Any = self.reactor
+            self._resting = reactor.callLater(seconds, self._go_on)
 
     def _go_on(self) -> None:
         self._resting = None

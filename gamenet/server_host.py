@@ -151,7 +151,7 @@ class ServerHost(ServerCommands):
         turn = self.turn
         since = 0.0 if turn.game_clock_zero is None else now - turn.game_clock_zero
         number = max(1, ceil((since - GRAIN_SECONDS) / dt))
-        turn.game_clock_zero, turn.tick_seconds = now - number * dt, dt
+        turn.game_clock_zero, turn.tick_seconds = now - max(number * dt, since), dt
         return number
 
     def _observe(self, event: Event) -> None:

@@ -102,8 +102,7 @@ class ServerVerbs:
         :raises UnknownPlayer: for anything that this server never issued.
         """
         host, _ = self._open()
-        if getattr(player, "home", None) is not host.home:
-            raise UnknownPlayer(f"{player!r} is not a player of this server")
+        check_ours(host, player)
         seat = host.seats.get(player.id)
         if seat is None:
             self._taken["verbs_for_gone"] += 1
@@ -247,7 +246,7 @@ class ServerVerbs:
 
         It holds for as long as the player is in; until then ``send_bytes_per_second`` holds.
 
-        :raises ValueError: below 4,096.
+        :raises ValueError: below 4,096, or beyond 2 ** 40.
         :raises UnknownPlayer: for an object that this server never issued.
         """
         host, out = self._live()
@@ -272,19 +271,21 @@ class ServerVerbs:
             out.submit(host.kick, player.id, DisconnectReason.KICKED, text, ban_seconds)
 
     def quality(self, player: Player) -> Quality:
-        """How the path to a player is doing; all zeros and "unknown" for one who just left.
+        """How the path to a player is doing; all zeros and "unknown" for one who has left, as all
+        have once the server is stopped.
 
         :raises UnknownPlayer: for an object that this server never issued.
         """
         host, _ = self._live()
-        self._seat(player)
+        check_ours(host, player)
         return host.quality(player.id) or NO_QUALITY
 
     def time(self) -> float:
         """The server's game clock in seconds; states carry it. It runs from when the game first
         asked for events, ticks or the time."""
         host, _ = self._live()
-        return host.now() - host.begin_clock()
+        zero = host.begin_clock()  # before the time is read: it may begin now
+        return host.now() - zero
 
     def _stamp(self) -> tuple[int, int]:
         """The tick and the milliseconds of the game clock that states are stamped with."""
@@ -302,3 +303,12 @@ class ServerVerbs:
             "suspended": host.suspended,
             "stalled": int(host.is_stalled),
         }
+
+
+def check_ours(host: ServerHost, player: Player) -> None:
+    """Refuse what no event of this server's told of.
+
+    :raises UnknownPlayer: then.
+    """
+    if getattr(player, "home", None) is not host.home:
+        raise UnknownPlayer(f"{player!r} is not a player of this server")

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import count, pairwise
+from random import Random
+from types import SimpleNamespace
 
+from hypothesis import given
+from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 import gamenet
-from gamenet.core.input_timing import MAX_LEAD_SECONDS
+from gamenet.core.counters import Counters
+from gamenet.core.input_timing import MAX_LEAD_SECONDS, InputLead
+from gamenet.core.turn import Turn
 from gamenet.events import Input, Joined, Left, Player, Received
 from gamenet.impairment import Profile
 from gamenet.input_hold import MAX_HELD, InputHold
+from gamenet.server_host import ServerHost
 from gamenet.testing import Simulation
 
 STEP = 1 / 240
@@ -31,9 +38,15 @@ class Play:
     simulation: Simulation
     hz: float = 60.0
     late: float = 0.0
+    server_hz: float | None = None
+    """Those of the server's, if not as it told its clients."""
     taken: list[tuple[int, Input]] = field(default_factory=list)
     """Each input, and the tick in which the game took it."""
     leads: list[float] = field(default_factory=list)
+    sent: dict[int, float] = field(default_factory=dict)
+    """When each input was made, by number."""
+    waits: list[float] = field(default_factory=list)
+    """Seconds from then until the game took it."""
 
     def run(self, seconds: float) -> None:
         simulation = self.simulation
@@ -44,28 +57,28 @@ class Play:
         end = simulation.time + seconds
         while simulation.time < end:
             simulation.run(STEP)
-            for tick in server.ticks(wait=False):
-                self.taken += [(tick.number, event) for event in tick.events if is_input(event)]
+            for tick in server.ticks(self.server_hz, wait=False):
+                for event in tick.events:
+                    if isinstance(event, Input):
+                        self.taken.append((tick.number, event))
+                        self.waits.append(simulation.time - self.sent[event.number])
                 for player in server.players:
                     server.send_state(player, b"%d" % tick.number)
             for _ in client.ticks(self.hz, wait=False):
                 client.take_state()
-                client.send_input(1)
+                self.sent[client.send_input(1)] = simulation.time
             self.leads.append(client.quality().input_lead_seconds)
 
     def forget(self) -> None:
         """What was is of no interest any more."""
         self.taken.clear()
+        self.waits.clear()
         self.leads.clear()
 
     @property
     def late_share(self) -> float:
         """Of the inputs, those that the game took after their tick."""
         return sum(taken > event.tick for taken, event in self.taken) / len(self.taken)
-
-
-def is_input(event: gamenet.Event) -> bool:
-    return isinstance(event, Input)
 
 
 def one_client(profile: Profile, **fields: float) -> Simulation:
@@ -143,6 +156,88 @@ class InTimeTests(SynchronousTestCase):
                     [event.number for _, event in play.taken],
                     list(range(play.taken[0][1].number, play.taken[-1][1].number + 1)),
                 )
+
+    def test_a_game_at_another_rate_than_it_told_gets_them_in_time_too(self) -> None:
+        for hz in (10.0, 25.0, 60.0, 200.0):
+            with one_client(CALM) as simulation:
+                play = Play(simulation, server_hz=hz)
+                play.run(20.0)
+                play.forget()
+                play.run(4.0)
+                self.assertEqual(play.late_share, 0.0, hz)
+                # The way, a tick and the margin; and one of the test's steps on each side.
+                self.assertLess(max(play.waits), 0.05 + 1 / hz + 0.015 + 2 * STEP, hz)
+
+    def test_a_game_that_changes_its_rate_gets_them_in_time_again(self) -> None:
+        with one_client(CALM) as simulation:
+            play = Play(simulation)
+            play.run(60.0)
+            for hz in (20.0, 120.0, 45.0):
+                play.server_hz = hz
+                play.run(10.0)
+                play.forget()
+                play.run(5.0)
+                self.assertEqual(play.late_share, 0.0, hz)
+                self.assertLess(max(play.waits), 0.15, hz)
+                self.assertEqual(
+                    [event.number for _, event in play.taken],
+                    list(range(play.taken[0][1].number, play.taken[-1][1].number + 1)),
+                )
+                number = play.taken[-1][0]
+                assert_near(self, simulation.clients[0].server_tick(), number, 0.05 * hz + 1)
+
+    def test_one_that_names_any_tick_delays_nobody_but_itself_and_that_not_for_long(self) -> None:
+        dice, honest = Random(1), InputLead.aim
+        with Simulation(profile=CALM, tick_rate=20.0, clients=["eve", "ada"]) as simulation:
+            host = simulation.clients[0]._host
+            assert host is not None
+            assert host._session is not None
+            eve = host._session.input_timing
+
+            def aim(lead: InputLead, number: int, at: float, rate: float) -> int:
+                tick = honest(lead, number, at, rate)
+                return dice.randrange(1 << 20) if lead is eve and tick else tick
+
+            self.patch(InputLead, "aim", aim)
+            sent: dict[tuple[str, int], float] = {}
+            waits: dict[str, list[float]] = {"eve": [], "ada": []}
+            taken: dict[str, list[int]] = {"eve": [], "ada": []}
+            for _ in range(8 * 240):
+                simulation.run(STEP)
+                for tick in simulation.server.ticks(wait=False):
+                    for event in tick.events:
+                        if isinstance(event, Input):
+                            name = event.player.name
+                            taken[name].append(event.number)
+                            waits[name].append(simulation.time - sent[name, event.number])
+                    for player in simulation.server.players:
+                        simulation.server.send_state(player, b"x")
+                for name, client in zip(("eve", "ada"), simulation.clients, strict=True):
+                    for _ in client.ticks(60.0, wait=False):
+                        client.take_state()
+                        sent[name, client.send_input(1)] = simulation.time
+            for numbers in taken.values():
+                self.assertEqual(numbers, [*range(1, len(numbers) + 1)])
+            # The way, a tick and the margin; and half a second for the liar.
+            self.assertLess(max(waits["ada"]), 0.05 + 0.05 + 0.01)
+            self.assertTrue(0.3 < max(waits["eve"]) < 0.05 + 0.05 + 0.5, max(waits["eve"]))
+
+    def test_what_was_held_for_a_tick_of_another_rate_is_let_go(self) -> None:
+        # Nobody makes inputs after the change, so nothing pushes those that are held.
+        with one_client(CALM, input_hold_seconds=0.5, catch_up_ticks=1) as simulation:
+            play = Play(simulation)
+            play.run(60.0)
+            taken = play.taken[-1][1].number
+            simulation.run(0.2)
+            sent = max(play.sent)
+            self.assertGreater(sent, taken)
+            events = []
+            for _ in range(4):
+                for tick in simulation.server.ticks(20.0, wait=False):
+                    events += tick.events
+                simulation.run(0.05)
+            numbers = [event.number for event in events if isinstance(event, Input)]
+            self.assertEqual(numbers, [*range(taken + 1, sent + 1)])
 
     def test_both_sides_count_the_same(self) -> None:
         with one_client(JUMPY) as simulation:
@@ -236,6 +331,12 @@ class HoldTests(SynchronousTestCase):
         ]
         self.assertEqual(self.numbers(events, 1), [1, 2, 3])
 
+    def test_what_is_too_far_off_goes_at_once(self) -> None:
+        near, far = self.input(1, 40), self.input(1, 41, self.bob)
+        self.assertEqual(self.hold.due([near, far], 10, 30), [far])
+        # Ticks are numbered anew, and what was near is not any more.
+        self.assertEqual(self.hold.due([], 5, 30), [near])
+
     def test_everything_comes_out_at_the_end(self) -> None:
         self.assertEqual(self.numbers([self.input(1, 99)], 10), [])
         self.assertEqual(self.numbers([self.input(2, 99)], float("inf")), [1, 2])
@@ -282,6 +383,62 @@ class ClockBeginsTests(SynchronousTestCase):
                 then = next(iter(simulation.server.ticks(50.0, wait=False)), None)
             self.assertGreater(then.time, first[-1].time)
             assert_near(self, then.time, then.number / 50, 1e-9)
+
+    def test_whoever_asks_for_the_time_first_is_told_zero_or_more(self) -> None:
+        with Simulation(tick_rate=20.0) as simulation:
+            host, _ = simulation.server._live()
+            times = count(100.0, 0.25)
+            self.patch(host, "now", lambda: next(times))
+            self.assertEqual(simulation.server.time(), 0.25)
+
+    @given(
+        st.floats(0.0, 1e6),
+        st.integers(1, 10**7),
+        st.sampled_from((0.0, 5e-10, -5e-10, 0.3)),
+        st.sampled_from((1.0, 7.0, 30.0, 144.0, 655.0)),
+    )
+    def test_no_step_turns_the_clock_back(
+        self, zero: float, number: int, off: float, hz: float
+    ) -> None:
+        dt = 1 / hz
+        now = zero + (number + off) * dt
+        turn = Turn(Counters(), 1)
+        turn.game_clock_zero = zero
+        found = ServerHost.align_clock(SimpleNamespace(turn=turn), now, dt)  # type: ignore[arg-type]
+        self.assertGreaterEqual(now - turn.game_clock_zero, now - zero)
+        assert_near(self, now - turn.game_clock_zero, found * dt, 1e-6)
+
+    def test_a_game_that_goes_on_without_steps_stamps_its_states_with_the_time(self) -> None:
+        with Simulation(tick_rate=20.0) as simulation:
+            server, client = simulation.server, simulation.clients[0]
+            for _ in range(20):
+                list(self.next_ticks(simulation))
+            (player,) = server.players
+            found = []
+            for _ in range(3):
+                simulation.run(2.0)
+                server.events()
+                before = server.time()
+                server.send_state(player, b"x")
+                server.flush()
+                simulation.run(0.2)
+                client.events()
+                state = client.take_state()
+                assert state is not None
+                assert_near(self, state.server_time, before, 0.002)
+                assert_near(self, state.tick, before * 20, 1.001)
+                found.append(state.tick)
+            # And with steps again, on the same grid.
+            tick = self.next_ticks(simulation)[-1]
+            self.assertGreater(tick.number, found[-1])
+            # Shortly after one the state is of that step.
+            server.send_state(player, b"y")
+            server.flush()
+            simulation.run(0.04)
+            client.events()
+            state = client.take_state()
+            assert state is not None
+            self.assertEqual(state.tick, tick.number)
 
     @staticmethod
     def next_ticks(simulation: Simulation) -> list[gamenet.Tick]:

@@ -735,6 +735,18 @@ class WhoTests(SynchronousTestCase):
         client.host.leave()
         world.settle()
         self.assertEqual(world.server.verbs.quality(player).label, "unknown")
+        self.assertEqual(world.server.verbs.stats()["verbs_for_gone"], 0)
+
+    def test_once_it_is_stopped_quality_is_unknown_and_no_mistake(self) -> None:
+        world = World(self, bridged=True)
+        world.join("ada")
+        world.take()
+        player = world.server.players["ada"]
+        world.close()
+        bridge = world.server.bridge
+        assert bridge is not None
+        bridge.finish()
+        self.assertEqual(world.server.verbs.quality(player).label, "unknown")
 
     def test_the_statistics_hold_every_counter(self) -> None:
         world = World(self)

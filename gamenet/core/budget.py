@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 LEAST_BYTES_PER_SECOND: Final = 4_096
 """The smallest budget: below it acknowledgements alone would take most of it."""
+MOST_BYTES_PER_SECOND: Final = 1 << 40
+"""The largest budget: no line carries it, and sums of it are exact; infinity is none."""
 BURST_SHARE: Final = 1 / 8
 """Of a second's bytes that may leave at once: it takes up what came due between two beats."""
 RESERVE_BYTES: Final = 1_600
@@ -64,7 +66,7 @@ class Budget:
     session does that sum in place, so that a flush costs no call.
 
     :param bytes_per_second: the most in any second.
-    :raises ValueError: if that is less than 4,096.
+    :raises ValueError: if that is less than 4,096, or more than 2 ** 40.
     """
 
     __slots__ = (
@@ -120,7 +122,7 @@ class Budget:
     def limit(self, bytes_per_second: int, now: float) -> None:
         """From here on this is the most in any second.
 
-        :raises ValueError: if that is less than 4,096.
+        :raises ValueError: if that is no budget.
         """
         check_budget(bytes_per_second)
         self.refill(now)
@@ -216,12 +218,12 @@ class Budget:
 def check_budget(bytes_per_second: int) -> None:
     """Refuse what is no budget.
 
-    :raises ValueError: if it is less than 4,096.
+    :raises ValueError: if it is less than 4,096, or more than 2 ** 40.
     """
-    if not bytes_per_second >= LEAST_BYTES_PER_SECOND:
+    if not LEAST_BYTES_PER_SECOND <= bytes_per_second <= MOST_BYTES_PER_SECOND:
         raise ValueError(
-            f"a budget must be at least {LEAST_BYTES_PER_SECOND} bytes a second, "
-            f"not {bytes_per_second!r}"
+            f"a budget must be at least {LEAST_BYTES_PER_SECOND} bytes a second and at most "
+            f"{MOST_BYTES_PER_SECOND}, not {bytes_per_second!r}"
         )
 
 

@@ -143,7 +143,7 @@ class ClientSession(Session):
 
     def queue_input(self, number: int, buttons: int, now: float) -> None:
         """Add the next input; it goes with every datagram until the server has it."""
-        timing, rate = self.input_timing, self._tick_rate
+        timing, rate = self.input_timing, self.clock.rate(self._tick_rate)
         estimator = self.quality.estimator
         timing.guess(estimator.rtt, estimator.jitter)
         self.inputs.put(number, buttons, timing.aim(number, self.clock.tick(now, rate), rate))

@@ -36,6 +36,13 @@ STEP_SECONDS: Final = 1.0
 """Where it is behind by more than this, it steps: no game can wait that long."""
 WRAP_SECONDS: Final = 2**32 / 1000
 """States carry the clock modulo this."""
+RATE_SECONDS: Final = 1.0
+"""How long the ticks of states are counted for their rate: a stamp is rounded to a millisecond."""
+RATE_OFF: Final = 0.02
+"""Two counts in a row that are so near to each other, and not to the rate told, are believed: the
+game may run at another one, and change it."""
+MOST_RATE: Final = 1_000.0
+"""Ticks a second; no game has more."""
 
 
 class Sample(NamedTuple):
@@ -63,8 +70,11 @@ class ServerClock:
     """Maps our monotonic clock to the server's game clock and tick."""
 
     __slots__ = (
+        "_counted",
         "_last",
         "_line",
+        "_mark",
+        "_rate",
         "_shown",
         "_shown_tick",
         "_strays",
@@ -80,6 +90,8 @@ class ServerClock:
         self._shown = 0.0
         self._shown_tick = 0.0
         self._last: tuple[float, int] | None = None
+        self._mark: tuple[float, int] | None = None
+        self._counted = self._rate = 0.0
         self.samples = 0
         """Answers that were taken in."""
         self.uncertainty = inf
@@ -152,6 +164,14 @@ class ServerClock:
         The one that came with the least delay tells most of the time, while nothing tells better.
         """
         self._last = (server_time, tick)
+        since, first = self._mark or self._last
+        if not 0.0 <= server_time - since < RATE_SECONDS or self._mark is None:
+            self._mark = self._last
+            if server_time > since:
+                counted = (tick - first) / (server_time - since)
+                if 0.0 < counted <= MOST_RATE and abs(counted - self._counted) < RATE_OFF * counted:
+                    self._rate = counted
+                self._counted = counted
         offset = server_time + rtt / 2 - now
         if not self.samples and (self._line is None or offset > self._line.target):
             self._line = Line(now, offset, offset, SLEW)
@@ -163,11 +183,23 @@ class ServerClock:
             self._shown = max(self._shown, now + line.at(now))
         return self._shown
 
+    def rate(self, tick_rate: float) -> float:
+        """Ticks a second: as they were told, unless states show another rate."""
+        found = self._rate
+        return found if found and abs(found - tick_rate) > RATE_OFF * found else tick_rate
+
     def tick(self, now: float, tick_rate: float) -> float:
-        """The server's tick, with its fraction, at our *now*; 0 until the first state came."""
+        """The server's tick, with its fraction, at our *now*; 0 until the first state came.
+
+        It goes back only by more than a second's: a game that changes to a lower rate numbers its
+        ticks anew.
+        """
         last = self._last
         if last is not None:
             server_time, tick = last
             since = max(0.0, remainder(self.time(now) - server_time, WRAP_SECONDS))
-            self._shown_tick = max(self._shown_tick, tick + since * tick_rate)
+            rate = self.rate(tick_rate)
+            at = tick + since * rate
+            if at > self._shown_tick or self._shown_tick - at > STEP_SECONDS * rate:
+                self._shown_tick = at
         return self._shown_tick

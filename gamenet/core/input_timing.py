@@ -37,6 +37,8 @@ MARGIN_SECONDS: Final = 0.005
 """The time left that a client aims at: what the two threads and the kernel may take at times."""
 MAX_LEAD_SECONDS: Final = 1.0
 """No client waits longer for its own inputs, whatever it is told."""
+MAX_WAY_SECONDS: Final = 5.0
+"""A way that seems longer is none: the game has numbered its ticks anew, or the server lies."""
 WAYS: Final = 8
 """Reports whose longest way but one counts: four seconds of them."""
 EASE: Final = 8
@@ -93,7 +95,7 @@ class InputTiming:
         :param now: monotonic seconds.
         :param zero: when tick 0 began, in monotonic seconds.
         :param dt: length of a tick.
-        :returns: the tick to hold it for, at most ``hold_seconds`` ahead.
+        :returns: the tick to hold it for, at most ``hold_seconds`` ahead, or the next.
         """
         # As ``Ticker`` numbers them: tick n begins n * dt after zero.
         here = floor((now - zero) / dt)
@@ -107,8 +109,8 @@ class InputTiming:
         elif left > EARLY_SECONDS + dt:
             self.early += 1
             self._counters.inputs_early += 1
-            if 0.0 < self._hold_seconds < left:
-                tick -= floor((left - self._hold_seconds) / dt) + 1
+        if 0.0 < self._hold_seconds < left and tick > here + 1:
+            tick = max(here + 1, tick - floor((left - self._hold_seconds) / dt) - 1)
         return max(tick, 1)
 
     def look(self, missing: int, now: float) -> None:
@@ -165,13 +167,16 @@ class InputLead:
         :param number: of the input.
         :param server_tick: with its fraction, as of now; 0 while it is not known.
         :param tick_rate: ticks a second.
-        :returns: the tick it is meant for, never before that of the last one; 0 while unknown.
+        :returns: the tick it is meant for, never before that of the last one unless the server
+            has numbered its ticks anew; 0 while unknown.
         """
         self._newest = number
         if server_tick <= 0.0:
             self._left_at[number % NUMBERS] = 0.0
             return 0
-        tick = max(floor(server_tick + self.lead * tick_rate) + 1, self._tick)
+        tick = floor(server_tick + self.lead * tick_rate) + 1
+        if tick < self._tick <= server_tick + MAX_LEAD_SECONDS * tick_rate + 1:
+            tick = self._tick
         self._tick = tick
         self._left_at[number % NUMBERS] = (tick - server_tick) / tick_rate
         return tick
@@ -195,7 +200,10 @@ class InputLead:
         allowed = self._left_at[number % NUMBERS]
         if not allowed:
             return
-        self._ways.append(allowed - left / 1e6)
+        way = allowed - left / 1e6
+        if way > MAX_WAY_SECONDS:
+            return
+        self._ways.append(way)
         way = sorted(self._ways)[-2 if len(self._ways) > 1 else -1]
         wanted = min(max(0.0, way) + MARGIN_SECONDS, MAX_LEAD_SECONDS)
         if wanted >= self.lead or len(self._ways) == 1:

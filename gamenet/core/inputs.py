@@ -133,8 +133,8 @@ class InputSender:
     def put(self, number: int, buttons: int, tick: int = 0) -> None:
         """Add the input of the next number.
 
-        :param tick: the server's tick that it is meant for, none before that of the last one; 0
-            for none in particular.
+        :param tick: the server's tick that it is meant for, 0 for none in particular. Those of
+            inputs under way lie between that of the oldest and this one.
         """
         assert number == self.newest + 1, "inputs are numbered without gaps"
         self.newest = number
@@ -172,8 +172,9 @@ class InputSender:
             if not due:
                 span = NO_TICK
             else:
-                # The first ones may be meant for none; they come too late for any.
-                span = min(due - oldest, MAX_SPAN) if oldest else 0
+                # The first ones may be meant for none, or for a tick as they were numbered before;
+                # they come too late for any.
+                span = max(0, min(due - oldest, MAX_SPAN)) if oldest else 0
             self._message = encode_inputs(
                 self.newest, seen, self.values, self.bits, due & 0xFFFF, span
             )

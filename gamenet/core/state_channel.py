@@ -208,6 +208,7 @@ class StateReceiver:
         "_missing",
         "_parts",
         "_server_ms",
+        "_tick",
         "_told",
         "newest",
         "outdated",
@@ -221,6 +222,7 @@ class StateReceiver:
         """States that came after a newer one, dropped."""
         self.received = 0
         self._server_ms = 0
+        self._tick = 0
         self._held: dict[int, bytes] = {}
         """Payloads that may yet be a baseline, by number, rising."""
         self._told = 0
@@ -245,8 +247,8 @@ class StateReceiver:
         """Take in a STATE.
 
         :returns: (number, tick, server ms, input number, payload), or None for an old state, or
-            one that cannot be told without another. The clock goes on counting where the wire's 32
-            bits of it wrap, every 49.7 days.
+            one that cannot be told without another. Clock and tick go on counting where the wire's
+            32 bits of them wrap, every 49.7 days at a thousand a second.
         :raises WireError: if it cannot be decoded.
         """
         if len(data) < STATE.size:
@@ -273,9 +275,10 @@ class StateReceiver:
         self.newest = number
         self.received += 1
         if not self.received - 1:
-            self._server_ms = server_ms
+            self._server_ms, self._tick = server_ms, tick
         self._server_ms += ((server_ms - self._server_ms + _HALF) & _MASK) - _HALF
-        return number, tick, self._server_ms, input_number, payload
+        self._tick += ((tick - self._tick + _HALF) & _MASK) - _HALF
+        return number, self._tick, self._server_ms, input_number, payload
 
     def _restored(self, number: int, data: bytes) -> bytes | None:
         """The payload that a delta tells, or None without its baseline."""

@@ -17,6 +17,7 @@ from gamenet.core.budget import (
     LEAST_BYTES_PER_SECOND,
     LOOK_SECONDS,
     LOSS_DATAGRAMS,
+    MOST_BYTES_PER_SECOND,
     QUEUE_SECONDS,
     Budget,
 )
@@ -180,19 +181,20 @@ class BucketTests(SynchronousTestCase):
         budget.limit(2 * DEFAULT, 1.0)
         self.assertEqual(budget.allowed, 20_000)
 
-    def test_less_than_the_least_is_refused_by_name(self) -> None:
-        for wrong in (LEAST_BYTES_PER_SECOND - 1, 0, -1, float("nan")):
+    def test_less_than_the_least_and_more_than_the_most_are_refused_by_name(self) -> None:
+        beyond = (float("inf"), MOST_BYTES_PER_SECOND + 1, 10**400)
+        for wrong in (LEAST_BYTES_PER_SECOND - 1, 0, -1, float("nan"), *beyond):
             self.assertRaises(ValueError, Budget, wrong, 0.0)
             budget = Budget(DEFAULT, 0.0)
             self.assertRaises(ValueError, budget.limit, wrong, 0.0)
             self.assertEqual(budget.ceiling, DEFAULT)
-        error = self.assertRaises(
-            ConfigError,
-            ServerConfig,
-            insecure=True,
-            send_bytes_per_second=LEAST_BYTES_PER_SECOND - 1,
-        )
-        self.assertIn("send_bytes_per_second", str(error))
+        for wrong in (LEAST_BYTES_PER_SECOND - 1, MOST_BYTES_PER_SECOND + 1):
+            error = self.assertRaises(
+                ConfigError, ServerConfig, insecure=True, send_bytes_per_second=wrong
+            )
+            self.assertIn("send_bytes_per_second", str(error))
+        budget = Budget(MOST_BYTES_PER_SECOND, 0.0)
+        self.assertEqual(budget.allowed + budget.burst, MOST_BYTES_PER_SECOND)
 
 
 class Path:

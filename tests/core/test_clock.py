@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import ceil
 from random import Random
 from typing import TYPE_CHECKING
 
@@ -150,6 +151,53 @@ class ClockTests(SynchronousTestCase):
         self.assertAlmostEqual(clock.tick(now, 30.0), 99 + 0.05 * 30, places=5)
         self.assertAlmostEqual(clock.tick(now + 1.0, 30.0), 99 + 1.05 * 30, places=5)
 
+    def run_ticks(self, clock: ServerClock, start: float, rate: float, seconds: int) -> float:
+        """States of a game at that rate, one with each tick, from *start* on by its own clock.
+
+        :returns: the time of the last, by that clock.
+        """
+        first = ceil(start * rate)
+        for number in range(first, first + round(seconds * rate)):
+            time = number / rate
+            clock.state_came(int(time * 1000) / 1000, number, time - AHEAD + 0.05, 0.1)
+        return time
+
+    def test_a_game_at_another_rate_than_it_told_is_found_out(self) -> None:
+        clock = ServerClock()
+        feed(clock, 10.0)
+        for number, rate in enumerate((20.0, 7.0, 144.0, 20.2)):
+            last = self.run_ticks(clock, 1_000.0 + 10 * number, rate, 4)
+            self.assertLess(abs(clock.rate(rate) - rate), 1e-9, "the rate told is not taken")
+            self.assertLess(abs(clock.rate(50.0) - rate), 0.005 * rate)
+            # A second without a state counts at its rate.
+            at = clock.tick(last - AHEAD + 1.0, 50.0)
+            self.assertLess(abs(at - (last + 1.0) * rate), 0.01 * rate)
+
+    def test_one_odd_count_is_no_rate(self) -> None:
+        clock = ServerClock()
+        self.run_ticks(clock, 1_000.0, 30.0, 3)
+        for time, tick in ((1_010, 31_500), (1_012, 90_000), (1_014, 5), (1_014, 5), (1_016, 5)):
+            clock.state_came(float(time), tick, time - AHEAD, 0.1)
+            self.assertEqual(clock.rate(30.0), 30.0)
+
+    def test_a_rate_that_no_game_has_is_none(self) -> None:
+        clock = ServerClock()
+        for time in range(1_000, 1_010):
+            clock.state_came(float(time), 2_000 * time, time - AHEAD, 0.1)
+        self.assertEqual(clock.rate(30.0), 30.0)
+
+    def test_ticks_go_back_where_a_game_numbers_them_anew_and_nowhere_else(self) -> None:
+        clock = ServerClock()
+        feed(clock, 10.0)
+        self.run_ticks(clock, 1_000.0, 60.0, 4)
+        before = clock.tick(504.0, 60.0)
+        self.assertLess(abs(before - 60 * 1_004.0), 1.0)
+        # One second's ticks less: it stands until they have caught up.
+        clock.state_came(1_004.0, round(before) - 59, 504.05, 0.1)
+        self.assertEqual(clock.tick(504.0, 60.0), before)
+        last = self.run_ticks(clock, 1_005.0, 20.0, 4)
+        self.assertLess(abs(clock.tick(last - AHEAD, 60.0) - 20 * last), 0.1)
+
     def test_a_server_that_runs_for_two_months_may_count_its_milliseconds_anew(self) -> None:
         clock = ServerClock()
         ahead = WRAP_SECONDS + 1_000.0
@@ -186,7 +234,9 @@ class ClockTests(SynchronousTestCase):
             for later in (now, now + pause / 2):
                 time, at = clock.time(later), clock.tick(later, 30.0)
                 self.assertGreaterEqual(time, shown)
-                self.assertGreaterEqual(at, ticks)
+                # Ticks go back by more than a second's, or not at all.
+                if at < ticks:
+                    self.assertGreater(ticks - at, clock.rate(30.0))
                 shown, ticks = time, at
             now += pause / 2
             self.assertLessEqual(shown, highest + 2 * now)

@@ -68,6 +68,17 @@ class ServerTests(SynchronousTestCase):
             now = 70_000 * DT - before
             self.assertTrue(now + 0.5 - DT <= tick * DT <= now + 0.5, (before, tick))
 
+    def test_a_short_limit_holds_and_the_next_tick_is_always_in_reach(self) -> None:
+        self.timing = InputTiming(0.05, self.counters)
+        self.assertEqual(self.came(1, 700, 0.049), 700)
+        # 85 ms are not early, and too long all the same: 698 begins 45 ms from there.
+        self.assertEqual(self.came(1, 700, 0.085), 698)
+        self.assertEqual(self.counts(), (0, 0))
+        slow = InputTiming(0.5, self.counters)
+        # One tick a second: the next begins in 0.9 s, and the game takes nothing before.
+        self.assertEqual(slow.came(1, 8, 7.1, 0.0, 1.0), 8)
+        self.assertEqual(slow.came(1, 9, 7.1, 0.0, 1.0), 8)
+
     def test_without_a_limit_to_hold_it_the_tick_stays_as_it_was_meant(self) -> None:
         self.timing = InputTiming(0.0, self.counters)
         self.assertEqual(self.came(1, 700, 3.0), 700)
@@ -160,12 +171,21 @@ class ClientTests(SynchronousTestCase):
         self.lead.lead = 0.0
         self.assertEqual(self.lead.aim(2, 100.5, 50.0), first)
 
+    def test_where_ticks_are_numbered_anew_it_goes_on_with_the_new_ones(self) -> None:
+        self.lead.lead = 0.1
+        self.assertEqual(self.lead.aim(1, 60_000.0, 60.0), 60_007)
+        self.assertEqual(self.lead.aim(2, 20_000.0, 20.0), 20_003)
+        self.assertEqual(self.lead.aim(3, 20_000.5, 20.0), 20_003)
+
     def test_reports_that_lie_are_bounded_or_refused(self) -> None:
         self.lead.aim(1, 100.0, 50.0)
         for data in (b"", bytes(INPUT_TIMING.size - 1), bytes(INPUT_TIMING.size + 1)):
             self.assertRaises(WireError, self.lead.told, data)
         self.assertRaises(WireError, self.tell, 2, 0.0)
+        # No way is so long: they move nothing.
         self.tell(1, -2_000.0)
+        self.assertEqual(self.lead.lead, 0.0)
+        self.tell(1, -4.9)
         self.assertEqual(self.lead.lead, MAX_LEAD_SECONDS)
         for _ in range(200):
             self.tell(1, 2_000.0)

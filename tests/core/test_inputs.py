@@ -387,6 +387,14 @@ class TickTests(SynchronousTestCase):
         sender.put(2, 1, 1_000)
         self.assertEqual(decode_inputs(sender.message(0))[4:], (1_000, MAX_SPAN))
 
+    def test_where_ticks_are_numbered_anew_all_go_with_the_newest(self) -> None:
+        sender, receiver = InputSender(16), InputReceiver(16, 120)
+        for number, tick in enumerate((60_000, 60_001, 20_000), 1):
+            sender.put(number, 1, tick)
+        self.assertEqual(decode_inputs(sender.message(0))[4:], (20_000, 0))
+        fresh = receiver.receive(sender.message(0), 0.0, AMPLE, STATES)
+        self.assertEqual([low for *_, low in fresh], [20_000] * 3)
+
 
 class AcknowledgeTests(SynchronousTestCase):
     """The sender and INPUT_ACK."""

@@ -120,9 +120,10 @@ class ReceiverTests(SynchronousTestCase):
         true = start
         for number, step in enumerate([0, *steps], 1):
             true += step
-            fields = receiver.receive(state(number, ms=true % 2**32))
+            tick = start * 3 % 2**32 + true - start
+            fields = receiver.receive(state(number, ms=true % 2**32, tick=tick % 2**32))
             assert fields is not None
-            self.assertEqual(fields[2], true)
+            self.assertEqual(fields[1:3], (tick, true))
 
     def test_fifty_days_pass_without_a_jump(self) -> None:
         receiver = StateReceiver()

@@ -194,7 +194,9 @@ class StateTarget(Target):
             number, tick, ms, taken, payload = fields
             check(number > newest, "the world turns back", number, newest)
             newest = number
-            again = STATE.pack(number, tick, ms & MAX_NUMBER, taken, message[STATE.size - 1])
+            again = STATE.pack(
+                number, tick & MAX_NUMBER, ms & MAX_NUMBER, taken, message[STATE.size - 1]
+            )
             if message[STATE.size - 1] == WHOLE:
                 again += payload
             else:

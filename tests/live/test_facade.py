@@ -143,8 +143,10 @@ def test_start_stop_and_start_again() -> None:
     client: gamenet.GameClient | None = None
     ports = set()
     for _ in range(3):
+        server._taken["inputs_taken"] += 1
         server.start()
         assert server.running
+        assert server.stats()["inputs_taken"] == 0
         ports.add(server.port)
         if client is None:
             with socket.socket() as probe:
