@@ -99,6 +99,10 @@ class Socket(DatagramProtocol):
     def end_turn(self) -> None:
         """The batch is over."""
 
+    def rest_seconds(self) -> float:
+        """What comes is to go on at once."""
+        return 0.0
+
     def receive_failed(self, error: OSError) -> None:
         """The kernel reported an error on the socket."""
         self.errors += 1
