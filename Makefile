@@ -9,22 +9,32 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 FUZZER := $(VENV)/.fuzzer-installed
 PLOTTER := $(VENV)/.plotter-installed
+# What gamenet is measured beside, in an environment of its own.
+PEERS_VENV := .venv-peers
+PEER_PACKAGES := pyenet aioquic mpgameserver websockets
 
 # How long `make fuzz` takes.
 SECONDS ?= 600
 # How long `make soak` takes.
 MINUTES ?= 10
+# What `make bench` measures, how often, and where it writes; nothing named is everything.
+WORKLOADS ?=
+PEERS ?=
+CLIENTS ?=
+RUNS ?= 5
+OUT ?= benchmarks/results/latest.json
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help demo test fuzz check bench-quick bench-trust flood soak docs plots clean distclean setup format \
-	style types layers packaging news
+	style types layers packaging news bench peers
 
 help:
 	@echo 'make demo         play: a server and 50 bots for 20 seconds, and what was measured'
 	@echo 'make test         the test suite under pytest, then under trial'
 	@echo 'make fuzz         throw SECONDS=600 of damaged input at every parser'
 	@echo 'make check        everything that must hold before a change goes in, tests included'
+	@echo 'make bench        a table: gamenet beside its peers; WORKLOADS="W1 W3" RUNS=5 OUT=file.json'
 	@echo 'make bench-quick  one JSON line: server CPU per client and tick, beside plain Twisted'
 	@echo 'make bench-trust  a table: what attacks cost a server, and what its defences cost'
 	@echo 'make flood        attack a real daemon on this machine; one JSON line of what came of it'
@@ -34,7 +44,7 @@ help:
 	@echo 'make format       rewrite the code in the project'\''s style'
 	@echo 'make news         what the next release will say it changed'
 	@echo 'make clean        remove what the other targets made, except the environment in $(VENV)'
-	@echo 'make distclean    remove the environment as well'
+	@echo 'make distclean    remove the environment as well, and that of the peers'
 
 # ---------------------------------------------------------------------------------- environment
 
@@ -62,6 +72,27 @@ demo: $(STAMP)
 
 bench-quick: $(STAMP)
 	@$(BIN)/python benchmarks/quick.py
+
+bench: $(STAMP) peers
+	@$(BIN)/python benchmarks/bench.py --workloads '$(WORKLOADS)' --peers '$(PEERS)' \
+		--clients '$(CLIENTS)' --runs $(RUNS) --out '$(OUT)'
+
+# One that cannot be installed is an error in the table, and is tried again the next time.
+peers: $(STAMP)
+	@if [ ! -x $(PEERS_VENV)/bin/python ]; then \
+		echo "Making $(PEERS_VENV)" >&2; \
+		$(BIN)/python -m venv $(PEERS_VENV) || { rm -rf $(PEERS_VENV); exit 1; }; \
+	fi
+	@for package in $(PEER_PACKAGES); do \
+		mark=$(PEERS_VENV)/.$$package; \
+		if [ -e $$mark-installed ]; then continue; fi; \
+		echo "Installing $$package into $(PEERS_VENV)" >&2; \
+		if said=$$($(PEERS_VENV)/bin/python -m pip install -q --disable-pip-version-check $$package 2>&1); then \
+			rm -f $$mark-failed; touch $$mark-installed; \
+		else \
+			echo "$$said" | sed -n 's/^ *ERROR: //p' | tail -n 1 > $$mark-failed; \
+		fi; \
+	done
 
 bench-trust: $(STAMP)
 	@$(BIN)/python benchmarks/threats.py
@@ -133,4 +164,4 @@ clean:
 		-exec rm -rf {} +
 
 distclean: clean
-	rm -rf $(VENV)
+	rm -rf $(VENV) $(PEERS_VENV)

@@ -151,10 +151,15 @@ def connect(host: str, port: int, *, tls: bool, source: str = "") -> Plain:
 
 
 def _wait(connection: socket.socket, until: float, *, writing: bool = False) -> None:
-    left = max(0.0, until - time.monotonic())
-    read, write = ([], [connection]) if writing else ([connection], [])
-    if not any(select.select(read, write, [], left)):
+    if not _is_ready(connection, until - time.monotonic(), writing=writing):
         raise TimeoutError("the server does not answer")
+
+
+def _is_ready(connection: socket.socket, seconds: float, *, writing: bool = False) -> bool:
+    """Whether it can be read or written within that time; also as one of thousands of files."""
+    poll = select.poll()
+    poll.register(connection, select.POLLOUT if writing else select.POLLIN)
+    return bool(poll.poll(max(0.0, seconds) * 1e3))
 
 
 class LeanClient:
@@ -327,7 +332,7 @@ class LeanClient:
             self.send(wire.DatagramKind.BIND, wire.PADDING)
             again = time.monotonic() + 0.25
             while time.monotonic() < again:
-                select.select([udp], [], [], 0.05)
+                _is_ready(udp, 0.05)
                 for kind, body in self.datagrams_come():
                     if kind == wire.DatagramKind.CHALLENGE:
                         self.send(wire.DatagramKind.RESPONSE, body[: wire.CHALLENGE_BYTES])
