@@ -27,7 +27,7 @@ OUT ?= benchmarks/results/latest.json
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help demo test fuzz check bench-quick bench-trust flood soak docs plots clean distclean setup format \
-	style types layers packaging news bench peers
+	style types layers packaging compiled news bench peers
 
 help:
 	@echo 'make demo         play: a server and 50 bots for 20 seconds, and what was measured'
@@ -121,7 +121,7 @@ $(FUZZER): $(STAMP)
 
 # ---------------------------------------------------------------------------------------- checks
 
-check: style types layers test packaging docs news
+check: style types layers test compiled packaging docs news
 	@echo 'make check: all passed'
 
 style: $(STAMP)
@@ -133,6 +133,27 @@ types: $(STAMP)
 
 layers: $(STAMP)
 	$(BIN)/lint-imports --no-logo
+
+# The same tests once more, with the hot path compiled, on a copy: a compiled module beside its
+# source would be the one that is used here, too. Left out are those that replace a method of a
+# session's class, or look which Python frames a fault went through: both need the source.
+COPY := build/compiled
+FAULTS := tests/promises/test_faults.py::JoiningTests
+NEED_SOURCE := $(FAULTS)::test_no_randomness_for_new_keys $(FAULTS)::test_no_randomness_for_a_challenge \
+	tests/test_host.py::TurnTests::test_a_defect_while_a_frame_is_read_ends_that_session_alone \
+	tests/test_inputs_in_time.py::InTimeTests::test_one_that_names_any_tick_delays_nobody_but_itself_and_that_not_for_long
+compiled: $(STAMP)
+	@if ! command -v cc >/dev/null || ! $(BIN)/python -c 'import os, sys, sysconfig; \
+		sys.exit(not os.path.exists(os.path.join(sysconfig.get_path("include"), "Python.h")))'; then \
+		echo 'No C compiler, or no Python.h: the compiled hot path was not built and not tested'; exit 0; fi; \
+	set -e; rm -rf $(COPY); mkdir -p $(COPY); \
+	tar -c --exclude=./.git --exclude=./$(VENV) --exclude=./build --exclude=__pycache__ . | tar -x -C $(COPY); \
+	cd $(COPY); python=$(CURDIR)/$(BIN)/python; \
+	echo "Compiling the hot path in $(COPY)"; \
+	GAMENET_COMPILE=1 $$python setup.py -q build_ext --inplace >compile.log 2>&1 || { tail -n 20 compile.log >&2; exit 1; }; \
+	export PYTHONPATH=$$PWD; \
+	$$python -c 'import gamenet.core.session as it; assert not it.__file__.endswith(".py"), it'; \
+	$$python -m pytest $(NEED_SOURCE:%=--deselect %)
 
 packaging: $(STAMP)
 	$(BIN)/python tests/packaging/check_installs.py

@@ -10,8 +10,10 @@ Two things here look odd and must stay (docs/decisions/0005-setup-py.rst):
   hold an ``__init__.py``: in a wheel it would overwrite the user's Twisted.
 """
 
+import os
 import re
 from pathlib import Path
+from typing import Any
 
 from setuptools import setup
 
@@ -55,9 +57,43 @@ DEV = [
     "import-linter>=2.1",
     "mypy>=1.13",
     "mypy-zope>=1.0.9",
+    "setuptools>=77",
     "ruff>=0.17,<0.18",  # bounded: each minor release may format differently
     "towncrier>=24.8",
 ]
+
+# What every datagram goes through, as far as mypyc can compile it; docs/PERFORMANCE.rst says what
+# that is worth. Counters are found by their __slots__, which a compiled class has not.
+COMPILED = [
+    *(
+        "budget",
+        "client_session",
+        "clock",
+        "delta",
+        "fallback",
+        "input_timing",
+        "inputs",
+        "keyring",
+    ),
+    *("path", "quality", "rates", "record", "reliable_half", "seat", "server_session", "session"),
+    *("state_channel", "stream", "traffic", "tunnel", "turn", "window", "wire"),
+]
+
+
+def extensions() -> list[Any]:
+    """Nothing, unless ``GAMENET_COMPILE=1``: then the hot path, compiled from the same source."""
+    if os.environ.get("GAMENET_COMPILE") != "1":
+        return []
+    try:
+        from mypyc.build import mypycify
+    except ImportError:
+        raise SystemExit(
+            "GAMENET_COMPILE=1 needs mypy here: pip install mypy setuptools, "
+            "then pip install --no-build-isolation"
+        ) from None
+    # The paths of its own modules, as in pyproject.toml; what it imports is not compiled.
+    return mypycify([f"gamenet/core/{name}.py" for name in COMPILED], opt_level="3")
+
 
 setup(
     name="gamenet",
@@ -98,6 +134,7 @@ setup(
     py_modules=["pytest_gamenet"],
     package_data={"gamenet": ["py.typed"]},
     include_package_data=False,
+    ext_modules=extensions(),
     zip_safe=False,
     python_requires=">=3.11",
     install_requires=[

@@ -273,7 +273,7 @@ class GameServer(GameLoop, ServerVerbs):
 
     def _take(self, events: list[Event]) -> None:
         seats = self._seats
-        taken = self._taken
+        inputs = missing = 0
         for event in events:
             # Inputs are nearly all of it, so they are noted here, as ``observe`` would.
             if type(event) is Input:
@@ -282,10 +282,14 @@ class GameServer(GameLoop, ServerVerbs):
                     seat.input_number = event.number
                     if event.seen >= seat.probe:
                         seat.probe_answered(self._live()[0].now())
-                taken["inputs_taken"] += 1
-                taken["inputs_missing"] += event.missing
+                inputs += 1
+                missing += event.missing
             else:
                 self.observe(event)
+        if inputs:
+            taken = self._taken
+            taken["inputs_taken"] += inputs
+            taken["inputs_missing"] += missing
 
     def _hz(self) -> float:
         return self._config.tick_rate

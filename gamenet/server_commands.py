@@ -47,7 +47,7 @@ class ServerCommands(Host):
             if session is None:
                 self.counters.drop_verb_gone += 1
             else:
-                session.queue_state(*fields)
+                session.put_state(fields)
 
     def queue_state(self, player_id: int, fields: tuple[Any, ...]) -> None:
         """Make this a player's newest state."""
@@ -55,7 +55,7 @@ class ServerCommands(Host):
         if session is None:
             self.counters.drop_verb_gone += 1
         else:
-            session.queue_state(*fields)
+            session.put_state(fields)
 
     def queue_frame(self, player_ids: Collection[int], frame: bytes) -> None:
         """Queue one DATA or SAY frame for each of these players."""

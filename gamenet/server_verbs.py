@@ -236,8 +236,13 @@ class ServerVerbs:
         :raises MessageTooLarge: beyond one datagram.
         """
         host, out = self._live()
-        flag, data = encoded(host, payload, UNRELIABLE)
-        seat = self._seat(player)
+        if type(payload) is bytes and len(payload) <= UNRELIABLE.limit:
+            flag, data = 0, payload
+        else:
+            flag, data = encoded(host, payload, UNRELIABLE)
+        seat = self._seats.get(getattr(player, "id", 0))
+        if seat is None or seat.player is not player:
+            seat = self._seat(player)
         if seat is not None:
             out.submit_unreliable(host.queue_unreliable, (player.id,), flag, data)
 

@@ -47,7 +47,7 @@ class PackageTests(SynchronousTestCase):
         missing = [
             str(path.relative_to(ROOT))
             for path in ROOT.glob("gamenet/**/*")
-            if path.is_file() and path.suffix not in {".py", ".pyc"}
+            if path.is_file() and path.suffix not in {".py", ".pyc", ".so", ".pyd"}
             if not any(
                 fnmatch(path.name, pattern)
                 for pattern in package_data.get(".".join(path.parent.relative_to(ROOT).parts), [])

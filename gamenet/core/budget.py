@@ -93,7 +93,7 @@ class Budget:
         "when",
     )
 
-    def __init__(self, bytes_per_second: int, now: float) -> None:
+    def __init__(self, bytes_per_second: int | float, now: float) -> None:
         self.ceiling = 0
         """The most bytes in any second."""
         self.allowed = 0.0
@@ -119,7 +119,7 @@ class Budget:
         self._acked = self._sent_then = self._datagrams_then = 0
         self.limit(bytes_per_second, now)
 
-    def limit(self, bytes_per_second: int, now: float) -> None:
+    def limit(self, bytes_per_second: int | float, now: float) -> None:
         """From here on this is the most in any second.
 
         :raises ValueError: if that is no budget.
@@ -127,7 +127,7 @@ class Budget:
         check_budget(bytes_per_second)
         self.refill(now)
         was_all = self.allowed >= self._most
-        self.ceiling = bytes_per_second
+        self.ceiling = int(bytes_per_second)
         # What is full at first, and fills for a closed second, is never more than the budget.
         self._most = bytes_per_second - _burst(bytes_per_second)
         self._least = max(LEAST_ALLOWED, LEAST_SHARE * self._most)
@@ -215,7 +215,7 @@ class Budget:
         return least - min(self._base, self._base_before)
 
 
-def check_budget(bytes_per_second: int) -> None:
+def check_budget(bytes_per_second: int | float) -> None:
     """Refuse what is no budget.
 
     :raises ValueError: if it is less than 4,096, or more than 2 ** 40.

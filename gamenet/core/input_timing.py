@@ -98,7 +98,7 @@ class InputTiming:
         :returns: the tick to hold it for, at most ``hold_seconds`` ahead, or the next.
         """
         # As ``Ticker`` numbers them: tick n begins n * dt after zero.
-        here = floor((now - zero) / dt)
+        here = int((now - zero) / dt)
         tick = here + ((low - here + 0x8000) & 0xFFFF) - 0x8000
         left = zero + tick * dt - now
         if not self._least_number or left < self._least:

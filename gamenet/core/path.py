@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 Address = tuple[str, int] | tuple[str, int, int, int]
 """Host and port, and for IPv6 also flow and scope, as the socket gave it."""
 
-BIND_SECONDS: Final = (0.0, 0.25, 0.5, 1.0, 2.0)
+BIND_SECONDS: Final[tuple[float, ...]] = (0.0, 0.25, 0.5, 1.0, 2.0)
 """When a client tries, counted from the join; afterwards the pause doubles."""
 
 

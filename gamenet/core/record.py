@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 KEY_BYTES: Final = 32
 IV_BYTES: Final = 12
 SECRET_BYTES: Final = 32
-HARD_STOP: Final = 1 << 23
+HARD_STOP = 1 << 23
 """Datagrams under one key; sealing one more is refused (the bound of RFC 9001 section 6.6)."""
 
 CLIENT_TO_SERVER: Final = b"c2s"

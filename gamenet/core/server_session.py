@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from gamenet.core import frames
 from gamenet.core.budget import LOOK_SECONDS, Budget
 from gamenet.core.frames import Kind
-from gamenet.core.input_timing import TOLD_SECONDS, InputTiming
+from gamenet.core.input_timing import INPUT_TIMING, TOLD_SECONDS, InputTiming
 from gamenet.core.inputs import InputReceiver
 from gamenet.core.path import Address, ServerPath
 from gamenet.core.quality import ACK_SPAN
@@ -22,6 +22,7 @@ from gamenet.core.state_channel import Fields, StateSender, split_state
 from gamenet.core.text import checked_chat
 from gamenet.core.traffic import ACKED_STATE, ONE
 from gamenet.core.wire import (
+    ACKS,
     ACKS_BYTES,
     INPUT_ACK,
     IS_LAST,
@@ -39,6 +40,7 @@ from gamenet.core.wire import (
     TYPE_MASK,
     DatagramKind,
     MessageType,
+    pack_messages,
 )
 from gamenet.errors import DisconnectReason, RemoteProtocolError, WireError
 from gamenet.events import Chat, Input, PathChanged
@@ -59,7 +61,9 @@ _TIME: Final = int(MessageType.TIME)
 _DATA: Final = int(DatagramKind.DATA)
 # Acks, INPUT_ACK with its length, and STATE as the last message: wire.py has them one by one.
 _ACKED_STATE: Final = Struct("!HIBHIBIIIIB")
-_SHORT_CUT_BYTES: Final = SINGLE_STATE_BYTES - 1 - LENGTH_BYTES - INPUT_ACK.size
+_SHORT_CUT_BYTES: Final = SINGLE_STATE_BYTES - sum(
+    1 + LENGTH_BYTES + answer.size for answer in (INPUT_ACK, INPUT_TIMING, TIME_REPLY)
+)
 ANSWERS_BYTES: Final = 128
 """A datagram with every answer that one flush may have, and nothing else, is smaller."""
 MAX_CONTROL: Final = 8
@@ -148,7 +152,19 @@ class ServerSession(Session):
     def send_bytes_per_second(self) -> float:
         return self.budget.allowed
 
-    def queue_state(self, *fields: *Fields) -> None:
+    def queue_state(
+        self,
+        number: int,
+        payload: bytes,
+        flag: int,
+        tick: int,
+        server_ms: int,
+        input_number: int,
+    ) -> None:
+        """As ``put_state``, each field by itself."""
+        self.put_state((number, payload, flag, tick, server_ms, input_number))
+
+    def put_state(self, fields: Fields) -> None:
         """Make this the state that the player gets next; an older one waiting is forgotten."""
         states = self.states
         if states.waiting is not None:
@@ -219,12 +235,15 @@ class ServerSession(Session):
             turn, inputs, player = self.turn, self.inputs, self.player
             timing, zero, dt = self.input_timing, turn.game_clock_zero, turn.tick_seconds
             room, newest = self._room(), self.states.newest
-            for number, buttons, missing, low in inputs.receive(payload, now, room, newest):
-                self._waiting += 1
-                tick = 0
-                if low >= 0 and zero is not None:
-                    tick = timing.came(number, low, now, zero, dt)
-                turn.emit(Input(player, number, buttons, missing, inputs.seen, tick))
+            fresh = inputs.receive(payload, now, room, newest)
+            if fresh:
+                seen, emit = inputs.seen, turn.emit
+                for number, buttons, missing, low in fresh:
+                    tick = 0
+                    if low >= 0 and zero is not None:
+                        tick = timing.came(number, low, now, zero, dt)
+                    emit(Input(player, number, buttons, missing, seen, tick))
+                self._waiting += len(fresh)
             self._input_ack_due = True
             if now - timing.told_at >= TOLD_SECONDS:
                 timing.look(inputs.missing, now)
@@ -300,8 +319,8 @@ class ServerSession(Session):
     def datagrams_to_send(self, now: float) -> list[tuple[bytes, Address]]:
         """As for every session; the flush that a tick of the game causes takes a short cut.
 
-        That flush holds a state and the ack of the inputs and nothing else, and it is nearly all
-        that a server does: its body is packed in one go.
+        That flush holds a state and answers, most often only the ack of the inputs, and it is
+        nearly all that a server does: its body is packed in one go.
         """
         budget = self.budget
         level = budget.level + (now - budget.when) * budget.allowed
@@ -318,11 +337,8 @@ class ServerSession(Session):
             or level < budget.reserve + MAX_DATAGRAM_BYTES
             or self._parts
             or route is None
-            or not self._input_ack_due
             or self._control
             or self._unreliable
-            or self._time_asked is not None
-            or self.input_timing.due
             or self.sealer.number >= self.sealer.stop
         ):
             return self._datagrams_in_budget(now)
@@ -340,26 +356,38 @@ class ServerSession(Session):
             ack, bits = window.acks()
         else:
             ack, bits = window.highest & 0xFFFF, 0xFFFFFFFF
-        head = _ACKED_STATE.pack(
-            ack,
-            bits,
-            _INPUT_ACK,
-            INPUT_ACK.size,
-            self.inputs.settled,
-            _STATE | IS_LAST | flag,
-            number,
-            tick & 0xFFFFFFFF,
-            server_ms & 0xFFFFFFFF,
-            input_number,
-            encoding,
-        )
         traffic = self.traffic
         if now >= traffic.due:
             self.look_at_traffic(now)
-        traffic.sent[ACKED_STATE] += ONE + len(content)
+        if self._input_ack_due and self._time_asked is None and not self.input_timing.due:
+            traffic.sent[ACKED_STATE] += ONE + len(content)
+            body = (
+                _ACKED_STATE.pack(
+                    ack,
+                    bits,
+                    _INPUT_ACK,
+                    INPUT_ACK.size,
+                    self.inputs.settled,
+                    _STATE | IS_LAST | flag,
+                    number,
+                    tick & 0xFFFFFFFF,
+                    server_ms & 0xFFFFFFFF,
+                    input_number,
+                    encoding,
+                )
+                + content
+            )
+        else:
+            header = STATE.pack(
+                number, tick & 0xFFFFFFFF, server_ms & 0xFFFFFFFF, input_number, encoding
+            )
+            messages = self._messages(now)
+            messages.append((_STATE | flag, header + content))
+            traffic.count_sent(messages)
+            body = ACKS.pack(ack, bits) + pack_messages(messages)[0]
         sealer = self.sealer
         self.quality.sent(sealer.number, now)
-        data = sealer.seal(_DATA, head + content)
+        data = sealer.seal(_DATA, body)
         self._input_ack_due = self._acks_due = False
         self._acks_owed = 0
         self.last_datagram_out = now
@@ -420,6 +448,13 @@ class ServerSession(Session):
         :returns: False if something is left.
         """
         states, unreliable = self.states, self._unreliable
+        if not self._parts and states.waiting is None:
+            # At most, as if each began a datagram.
+            most = len(unreliable) * _BEGUN_BYTES + sum([len(payload) for _, payload in unreliable])
+            if most <= room:
+                bulk += unreliable
+                unreliable.clear()
+                return True
         free = count = 0  # of the datagram that is being filled
         while True:
             parts, waiting = self._parts, states.waiting

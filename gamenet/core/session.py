@@ -254,12 +254,17 @@ class Session(Fallback):
             # A game takes all there is, so what waits is what came since.
             self._taken_then = turn.taken
             self._waiting = 0
-        return min(turn.room - len(turn.batch), self._share - self._waiting)
+        room, share = turn.room - len(turn.batch), self._share - self._waiting
+        return room if room < share else share
 
     def _receive_unreliable(self, kind: int, payload: bytes) -> None:
         turn = self.turn
         value: Payload = self.codec.decode(payload) if kind & IS_MESSAGE else payload
-        if self._room() > 0:
+        # As ``_room``, in place.
+        if turn.taken != self._taken_then:
+            self._taken_then = turn.taken
+            self._waiting = 0
+        if turn.room > len(turn.batch) and self._share > self._waiting:
             self._waiting += 1
             turn.emit(Unreliable(self.author, value))
         else:

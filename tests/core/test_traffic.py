@@ -38,7 +38,7 @@ def deep_size(value: Any) -> int:
         named = [
             getattr(one, name)
             for kind in type(one).__mro__
-            for name in getattr(kind, "__slots__", ())
+            for name in (*getattr(kind, "__slots__", ()), *getattr(kind, "__mypyc_attrs__", ()))
             if hasattr(one, name)
         ]
         return sys.getsizeof(one) + sum(map(size, inside)) + sum(map(size, named))
