@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 HERE: Final = Path(__file__).resolve().parent
 CONTEST: Final = HERE / "contest"
 PEERS_FOLDER: Final = rig.ROOT / ".venv-peers"
+COPY: Final = rig.ROOT / "build" / "compiled"
 CASE_SECONDS: Final = 90.0
 """After so long a contestant is killed, whatever it does."""
 SETTLE_SECONDS: Final = 0.25
@@ -54,10 +55,10 @@ class Failed(Exception):
 class Contestant:
     """A process that hears and says lines of JSON; gone at the end of ``with``."""
 
-    def __init__(self, command: Sequence[str], on: Sequence[int]) -> None:
+    def __init__(self, command: Sequence[str], on: Sequence[int], tree: Path = rig.ROOT) -> None:
         self._name = Path(command[-1]).name
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115
-        paths = (str(rig.ROOT), str(HERE)) if command[0] == sys.executable else ()
+        paths = (str(tree), str(HERE)) if command[0] == sys.executable else ()
         self._process = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
@@ -134,6 +135,8 @@ class Bench:
         """What gamenet allows beyond its defaults, by workload."""
         self.floor = ""
         """The compiled server; empty where there is no compiler."""
+        self.has_copy = any((COPY / "gamenet" / "core").glob("session.*.so"))
+        """Whether there is a gamenet whose hot path is compiled."""
 
     def prepare(self, cases: Sequence[Case]) -> None:
         """Look for the peers, compile, and make a certificate."""
@@ -142,6 +145,8 @@ class Bench:
             self._look_for(package)
         if any(case.peer == "c" for case in cases):
             self._compile()
+        if not self.has_copy and any(report.PEERS[case.peer].compiled for case in cases):
+            rig.note("without a compiled gamenet: make compiled-copy, which needs a C compiler")
         if any(case.peer in SECURED for case in cases):
             rig.make_certificate(self._folder)
 
@@ -213,7 +218,8 @@ class Bench:
         if peer.package in self.missing:
             raise Failed(self.missing[peer.package])
         spec = self.spec(case)
-        with Contestant(self._command(peer, peer.server), rig.first_core()) as server:
+        tree = COPY if peer.compiled else rig.ROOT
+        with Contestant(self._command(peer, peer.server), rig.first_core(), tree) as server:
             said = server.ask(spec)
             self._note_limits(case.workload, said.get("limits") or {})
             # The server's own first figures pay for what it has not touched yet.
@@ -318,6 +324,8 @@ def run(bench: Bench, cases: Sequence[Case], runs: int) -> list[dict[str, Any]]:
             # There and back, so that nobody always comes after the same neighbour.
             for case in turn if number % 2 == 0 else reversed(turn):
                 if case.peer == "c" and not bench.floor:
+                    continue
+                if report.PEERS[case.peer].compiled and not bench.has_copy:
                     continue
                 if report.PEERS[case.peer].package in bench.missing and case in errors:
                     continue

@@ -35,6 +35,7 @@ class Peer(NamedTuple):
 
     :param server: and *load*: the scripts in ``contest/``.
     :param package: what has to be in the peers' environment; none runs in gamenet's own.
+    :param compiled: whether its server runs from the copy that ``make compiled-copy`` makes.
     """
 
     server: str
@@ -43,10 +44,12 @@ class Peer(NamedTuple):
     transport: str = "udp"
     ping: str = ""
     """The load of W4, where that is another."""
+    compiled: bool = False
 
 
 PEERS: Final = {
     "gamenet": Peer("gamenet_server.py", "gamenet_load.py"),
+    "gamenet-compiled": Peer("gamenet_server.py", "gamenet_load.py", compiled=True),
     "gamenet-tls": Peer("gamenet_server.py", "gamenet_load.py", transport="tls"),
     "pyenet": Peer("pyenet_server.py", "pyenet_load.py", "pyenet"),
     "aioquic": Peer("aioquic_server.py", "aioquic_load.py", "aioquic"),
@@ -72,7 +75,10 @@ class Case(NamedTuple):
 
 
 def _cases() -> Iterable[Case]:
-    for peer in ("gamenet", "pyenet", "twisted-udp", "socket", "c", "aioquic", "mpgameserver"):
+    for peer in (
+        "gamenet", "gamenet-compiled", "pyenet", "twisted-udp", "socket", "c", "aioquic",
+        "mpgameserver",
+    ):  # fmt: skip
         yield Case("W1", peer, 1, MESSAGE)
     for peer in (
         "gamenet-tls", "pyenet", "twisted-tcp", "twisted-tls", "socket-tcp", "websockets",
@@ -80,7 +86,9 @@ def _cases() -> Iterable[Case]:
     ):  # fmt: skip
         yield Case("W2", peer, 1, MESSAGE)
     for n in (100, 400, 1_200):
-        for peer in ("gamenet", "pyenet", "twisted-udp", "twisted-tcp", "socket", "c"):
+        for peer in (
+            "gamenet", "gamenet-compiled", "pyenet", "twisted-udp", "twisted-tcp", "socket", "c",
+        ):  # fmt: skip
             yield Case("W3", peer, n, CLIENT_TICK)
     # Up to where each of them no longer holds.
     for peer, counts in (("aioquic", (50, 75, 100)), ("mpgameserver", (100, 125, 150))):
@@ -139,7 +147,9 @@ BARS: Final = (
     Bar("W1", "gamenet", MESSAGE, "ratio_to_pyenet", 1.1),
     Bar("W1", "gamenet", MESSAGE, "ratio_to_twisted", 1 / 3),
     Bar("W2", "gamenet-tls", MESSAGE, "ratio_to_pyenet", 1.1),
+    Bar("W1", "gamenet-compiled", MESSAGE, "ratio_to_pyenet", 1.1),
     Bar("W3", "gamenet", CLIENT_TICK, "ratio_to_pyenet", 1.35, (400,)),
+    Bar("W3", "gamenet-compiled", CLIENT_TICK, "ratio_to_pyenet", 1.35, (400,)),
     Bar("W3", "gamenet", CLIENT_TICK, "tick_late_p99_ms", MOST_LATE_MS, (1_200,)),
     Bar("W3", "gamenet", CLIENT_TICK, "loss", MOST_LOSS, (1_200,)),
     Bar("W4", "gamenet", MEDIAN_TRIP, "ratio_to_twisted", 2.2),

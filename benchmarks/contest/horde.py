@@ -121,7 +121,11 @@ class Rider:
         self._first = self._high + 1
         self._clock = clock
         self._parts, self._loss = parts, loss
-        self._next_ack = self._next_time = 0.0
+        # What players do now and then they do each at another time.
+        now = time.monotonic()
+        self._next_ack = now + random() * STATE_ACK_SECONDS
+        self._next_time = now + random() * TIME_SECONDS
+        self._tick = int(random() * TCP_TICKS)
         self._seen = 0
         """The newest state that it holds, as far as it has looked."""
         self._left = False
@@ -130,7 +134,6 @@ class Rider:
         self._dues: list[int] = []
         """The inputs that are not acknowledged, and the ticks that they are meant for."""
         self._shed_high = -1
-        self._tick = 0
         self.inputs = 0
         """How many it has made."""
         self.received = 0
@@ -190,7 +193,7 @@ class Rider:
         value = inputs * _GOLDEN & _MASK64
         clock = self._clock
         due = 0
-        if tick > SWEEP_TICKS and clock.zero < now:
+        if inputs > SWEEP_TICKS and clock.zero < now:
             due = int((now + LEAD_SECONDS - clock.zero) / clock.dt) + 1
         values.append(value)
         dues.append(due)
