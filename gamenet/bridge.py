@@ -168,9 +168,14 @@ class Bridge:
         self.publish([event])
         return True
 
-    def drain(self) -> deque[Command]:
-        """The commands submitted so far, for the reactor thread to pop from the left."""
-        self._woken = False
+    def drain(self, *, by_wake: bool = True) -> deque[Command]:
+        """The commands submitted so far, for the reactor thread to pop from the left.
+
+        :param by_wake: the wake of the end of a pass has come; until it has, there is no other, or
+            a reactor that is late would find ever more of them.
+        """
+        if by_wake:
+            self._woken = False
         # Whoever still trusts the old look has put its command here already.
         self.looked_at = float("-inf")
         return self._commands

@@ -38,7 +38,7 @@ class Collector:
         if delay:
             reactor.callFromThread(self._look_after, delay)
         else:
-            reactor.callFromThread(self.drain)
+            reactor.callFromThread(self._woken)
 
     def _look_after(self, delay: float) -> None:
         if not self._host.is_busy:
@@ -51,10 +51,16 @@ class Collector:
         self._armed = None
         self.drain()
 
-    def drain(self) -> None:
-        """Carry out what waits."""
+    def _woken(self) -> None:
+        self.drain(by_wake=True)
+
+    def drain(self, *, by_wake: bool = False) -> None:
+        """Carry out what waits.
+
+        :param by_wake: the game's thread asked for it at the end of its pass.
+        """
         host, bridge = self._host, self._bridge
-        commands, unreliable = bridge.drain(), bridge.unreliable
+        commands, unreliable = bridge.drain(by_wake=by_wake), bridge.unreliable
         if not (commands or unreliable or bridge.states or bridge.inputs or host.turn.awaiting):
             if self._look is not None:
                 bridge.looked_at = self._look_due

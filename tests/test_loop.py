@@ -12,7 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from gamenet.bridge import LATEST_SECONDS
 from gamenet.client_facade import GameClient
 from gamenet.errors import DisconnectReason, LocalProtocolError
-from gamenet.events import Chat, Connected, Disconnected, Joined, Left, Posted, Tick
+from gamenet.events import Chat, Connected, Disconnected, Joined, Left, Posted, Received, Tick
 from gamenet.facade import GameServer
 from tests.world import World
 
@@ -286,6 +286,28 @@ class LatestTests(SynchronousTestCase):
             for client in world.clients:
                 client.take()
         self.assertEqual(wakes[5:], [1] * 25)
+
+
+    def test_a_reactor_that_is_late_finds_one_wake_and_no_more(self) -> None:
+        world = World(self, bridged=True)
+        client = world.join("ada")
+        server, machine, ada = world.server.verbs, world.server.machine, world.server.players["ada"]
+        wakes = []
+        for number in range(5):
+            server.send(ada, b"%d" % number)
+            server.flush()
+            wakes.append(machine.wakes)
+            # The beat carries out what is there, before the wake has its turn.
+            world.server.host.drain()
+        self.assertEqual(len(set(wakes)), 1, wakes)
+        world.settle()
+        server.send(ada, b"last")
+        server.flush()
+        self.assertGreater(machine.wakes, wakes[-1])
+        world.settle()
+        client.take()
+        payloads = [event.payload for event in client.of(Received)]
+        self.assertEqual(payloads, [b"0", b"1", b"2", b"3", b"4", b"last"])
 
 
 class ThreadTests(LoopCase):

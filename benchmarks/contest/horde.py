@@ -4,7 +4,8 @@ Each has joined over TCP and proved its UDP address, then sends what gamenet's o
 often: each tick an input that is meant for a tick of the server's, with acknowledgements; the state
 that it holds every 50 ms; a question about the time every half second; answers to what comes on
 TCP. What a real client does and nobody else sees is left out: only one state in 50 ms is opened,
-the others are known by the numbers in their headers.
+the others are known by the numbers in their headers. While that one shows that the server keeps up,
+inputs count as acknowledged as soon as something came after them; they are sent again otherwise.
 """
 
 from __future__ import annotations
@@ -36,6 +37,10 @@ TCP_TICKS: Final = 60
 SPIN_SECONDS: Final = 60e-6
 """What is left of a pause after a sleep, which may be so much too long."""
 MOST_READ: Final = 256
+MOST_INPUTS: Final = 100
+"""In one message: what 64 bits each leave room for."""
+TRUSTED_TICKS: Final = 4
+"""A server that acknowledges the input of so many ticks ago keeps up."""
 LOOK_STEPS: Final = 16
 """So often it notes how late it is."""
 BITS: Final = 64
@@ -80,7 +85,6 @@ class Rider:
         "_bits",
         "_cid",
         "_clock",
-        "_dues",
         "_encrypt",
         "_first",
         "_high",
@@ -92,13 +96,14 @@ class Rider:
         "_number",
         "_open",
         "_open_iv",
+        "_owed",
         "_parts",
         "_read",
         "_seen",
         "_send",
         "_shed_high",
         "_tick",
-        "_values",
+        "_trusts",
         "client",
         "inputs",
         "received",
@@ -130,9 +135,10 @@ class Rider:
         """The newest state that it holds, as far as it has looked."""
         self._left = False
         """Whether the last input has left and not been shed."""
-        self._values: list[int] = []
-        self._dues: list[int] = []
-        """The inputs that are not acknowledged, and the ticks that they are meant for."""
+        self._owed = 0
+        """How many of its newest inputs are not acknowledged, as far as it knows."""
+        self._trusts = True
+        """Whether the server was seen to keep up: then it is taken to have what has left."""
         self._shed_high = -1
         self.inputs = 0
         """How many it has made."""
@@ -178,11 +184,9 @@ class Rider:
                     bits |= 1 << (-ahead - 1)
         except BlockingIOError:
             pass
-        values, dues = self._values, self._dues
-        if high != self._high and self._left:
+        if high != self._high and self._left and self._trusts:
             # Whatever the server sends acknowledges all inputs that have reached it.
-            values.clear()
-            dues.clear()
+            self._owed = 0
         self._high, self._bits = high, bits
         held = 0
         if size and now >= self._next_ack:
@@ -190,15 +194,14 @@ class Rider:
             if held:
                 self._next_ack = now + STATE_ACK_SECONDS
         inputs = self.inputs = self.inputs + 1
+        owed = self._owed = self._owed + 1
         value = inputs * _GOLDEN & _MASK64
         clock = self._clock
         due = 0
         if inputs > SWEEP_TICKS and clock.zero < now:
             due = int((now + LEAD_SECONDS - clock.zero) / clock.dt) + 1
-        values.append(value)
-        dues.append(due)
-        if len(values) > 1 or now >= self._next_time:
-            body = self._pack(now, held)
+        if owed > 1 or now >= self._next_time:
+            body = self._pack(now, held, due)
         elif held:
             body = _ACK_AND_ONE.pack(
                 high & 0xFFFF, bits, _STATE_ACK, 4, held, _INPUT | wire.IS_LAST, inputs, self._seen,
@@ -221,18 +224,19 @@ class Rider:
         if tick % TCP_TICKS == 0:
             self.client.look_at_tcp()
 
-    def _pack(self, now: float, held: int) -> bytes:
+    def _pack(self, now: float, held: int, due: int) -> bytes:
         """The body of a datagram that has more in it than most have."""
-        values, dues = self._values[-100:], self._dues[-100:]
         messages = []
         if now >= self._next_time:
             self._next_time = now + TIME_SECONDS
             messages.append((_TIME, wire.TIME_QUERY.pack(microseconds(now))))
         if held:
             messages.append((_STATE_ACK, wire.STATE_ACK.pack(held)))
-        due = dues[-1]
-        span = (min(due - dues[0], NO_TICK - 1) if dues[0] else 0) if due else NO_TICK
-        message = encode_inputs(self.inputs, self._seen, values, BITS, due & 0xFFFF, span)
+        newest, count = self.inputs, min(self._owed, MOST_INPUTS)
+        values = [number * _GOLDEN & _MASK64 for number in range(newest - count + 1, newest + 1)]
+        # One for each tick.
+        span = count - 1 if due else NO_TICK
+        message = encode_inputs(newest, self._seen, values, BITS, due & 0xFFFF, span)
         messages.append((_INPUT, message))
         (packed,) = wire.pack_messages(messages)
         return wire.ACKS.pack(self._high & 0xFFFF, self._bits) + packed
@@ -246,6 +250,11 @@ class Rider:
         header, sealed = data[: wire.HEADER_BYTES], data[wire.HEADER_BYTES :]
         held = 0
         for kind, payload in wire.split_messages(self._open(nonce, sealed, header)):
+            if kind == wire.MessageType.INPUT_ACK:
+                owed = self.inputs - wire.INPUT_ACK.unpack(payload)[0]
+                self._trusts = owed <= TRUSTED_TICKS
+                if not self._trusts:
+                    self._owed = owed
             if kind not in (wire.MessageType.STATE, wire.MessageType.FRAGMENT):
                 continue
             state, tick, *_ = wire.STATE.unpack_from(payload)

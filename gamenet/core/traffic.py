@@ -130,6 +130,17 @@ class Series:
         before: Totals,
     ) -> None:
         """Write *count* rows, whatever they hold."""
+        if totals == before:
+            # Nothing came and nothing went: all are the same.
+            row_bytes = _pack(
+                min(int(rtt * TIMES_A_SECOND + 0.5), _MOST_16),
+                min(int(jitter * TIMES_A_SECOND + 0.5), _MOST_16),
+                int(loss_in * LOSS_STEPS + 0.5),
+                int(loss_out * LOSS_STEPS + 0.5),
+                *NOTHING,
+            )
+            self._rows += row_bytes * min(count, MAX_SAMPLES)
+            return
         for row in range(max(0, count - MAX_SAMPLES), count):
             came, went, datagrams_came, datagrams_went = (
                 _share(by_now - by_then, row, count)
