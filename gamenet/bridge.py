@@ -114,6 +114,8 @@ class Bridge:
         """True while the game is between taking its events and ending its pass."""
         self.looked_at = float("-inf")
         """When the reactor looks here next without being woken; it sets this."""
+        self.pass_begins: Callable[[], None] | None = None
+        """Called by ``publish`` before it wakes a game that waits."""
         self._waiting = False
         self._wakeup = threading.Lock()
         self._wakeup.acquire()
@@ -159,6 +161,8 @@ class Bridge:
         self._published += len(batch)
         self._inbox.append(batch)
         if self._waiting:
+            if self.pass_begins is not None:
+                self.pass_begins()
             self._signal()
 
     def offer(self, event: Event) -> bool:

@@ -31,6 +31,7 @@ class Collector:
         self._armed: IDelayedCall | None = None
         self._dropped_unreliable = 0
         bridge.attach(host, self.wake)
+        bridge.pass_begins = self._pass_begins
 
     def wake(self, delay: float) -> None:
         """Have the bridge drained within *delay* seconds. From any thread."""
@@ -97,13 +98,22 @@ class Collector:
             return
         now = host.now()
         due = (now if bridge.in_pass else bridge.next_pass) + LATEST_SECONDS
-        if due <= now:
-            return
+        if due > now:
+            self._look_at(due, now)
+
+    def _pass_begins(self) -> None:
+        """The game is about to be woken: what it leaves is fetched at the end of its pass, or by a
+        timer of ours, so it need not ask for one."""
+        host = self._host
+        if host.is_busy:
+            self._look_at(host.time + LATEST_SECONDS, host.time)
+
+    def _look_at(self, due: float, now: float) -> None:
         if self._look is None:
-            self._look = host.reactor.callLater(due - now, self._look_now)
+            self._look = self._host.reactor.callLater(due - now, self._look_now)
         else:
             self._look.reset(due - now)
-        bridge.looked_at = self._look_due = due
+        self._bridge.looked_at = self._look_due = due
 
     def _look_now(self) -> None:
         self._look = None

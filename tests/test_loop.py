@@ -287,7 +287,6 @@ class LatestTests(SynchronousTestCase):
                 client.take()
         self.assertEqual(wakes[5:], [1] * 25)
 
-
     def test_a_reactor_that_is_late_finds_one_wake_and_no_more(self) -> None:
         world = World(self, bridged=True)
         client = world.join("ada")
@@ -308,6 +307,40 @@ class LatestTests(SynchronousTestCase):
         client.take()
         payloads = [event.payload for event in client.of(Received)]
         self.assertEqual(payloads, [b"0", b"1", b"2", b"3", b"4", b"last"])
+
+    def test_a_game_that_waits_for_events_wakes_the_reactor_once_for_its_answer(self) -> None:
+        world = World(self, bridged=True)
+        client = world.join("ada")
+        server, machine, ada = world.server.verbs, world.server.machine, world.server.players["ada"]
+        for _ in range(3):
+            world.run(1.0)
+            server._bridge._waiting = True  # as in wait(), which this one thread cannot stay in
+            client.verbs.send(b"ping")
+            client.verbs.flush()
+            world.settle()
+            server._bridge._waiting = False
+            before = machine.wakes
+            self.assertTrue(server.events())
+            server.send(ada, b"pong")
+            self.assertEqual(machine.wakes, before)
+            server.events()
+            self.assertEqual(machine.wakes, before + 1)
+            world.settle()
+
+    def test_an_answer_that_takes_long_is_fetched_after_5_ms_all_the_same(self) -> None:
+        world = World(self, bridged=True)
+        client = world.join("ada")
+        server, ada = world.server.verbs, world.server.players["ada"]
+        server._bridge._waiting = True
+        client.verbs.send(b"ping")
+        client.verbs.flush()
+        world.settle()
+        server._bridge._waiting = False
+        self.assertTrue(server.events())
+        server.send(ada, b"pong")
+        carried_out = world.server.counters.commands
+        world.run(LATEST_SECONDS + 1e-6)
+        self.assertEqual(world.server.counters.commands, carried_out + 1)
 
 
 class ThreadTests(LoopCase):
