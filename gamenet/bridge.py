@@ -235,13 +235,14 @@ class Bridge:
 
         :raises BridgeClosed: as ``submit``.
         """
-        if self._is_over():
+        if self.closed and self._is_over():
             return
         waiting = self.unreliable
         if len(waiting) == waiting.maxlen:
             self.dropped_unreliable += 1
         waiting.append((call, args))
-        self.arm()
+        if len(waiting) == 1:
+            self.arm()
 
     def put_state(self, player_id: int, fields: tuple[Any, ...]) -> None:
         """Make this the newest state of a player; one that waits is forgotten. From any thread."""

@@ -79,6 +79,9 @@ class Collector:
                         call(*args)
                     except Exception:
                         host.failed(DEFECT)
+            if unreliable:
+                # Only the first that is put there asks to be fetched, and it is gone.
+                self._look_after(LATEST_SECONDS)
             host.fetch(bridge)
             dropped = bridge.dropped_unreliable
             host.counters.drop_send_unreliable += dropped - self._dropped_unreliable

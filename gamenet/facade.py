@@ -10,7 +10,7 @@ import signal
 import sys
 import threading
 from math import inf
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from gamenet.addresses import DEFAULT_PORT
 from gamenet.bridge import Bridge
@@ -23,6 +23,8 @@ from gamenet.errors import (
 from gamenet.events import (
     Event,
     Input,
+    Joined,
+    Left,
 )
 from gamenet.game import AnyGame, GameThread, checked_game, settings_of
 from gamenet.input_hold import InputHold
@@ -39,6 +41,9 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from gamenet.service import GameServerService
+
+
+_OF_WHO_IS_HERE: Final = frozenset({Joined, Left})
 
 
 class GameServer(GameLoop, ServerVerbs):
@@ -284,7 +289,7 @@ class GameServer(GameLoop, ServerVerbs):
                         seat.probe_answered(self._live()[0].now())
                 inputs += 1
                 missing += event.missing
-            else:
+            elif type(event) in _OF_WHO_IS_HERE:
                 self.observe(event)
         if inputs:
             taken = self._taken

@@ -343,6 +343,28 @@ class LatestTests(SynchronousTestCase):
         self.assertEqual(world.server.counters.commands, carried_out + 1)
 
 
+    def test_what_comes_while_the_reactor_fetches_is_fetched_after_5_ms(self) -> None:
+        world = World(self, bridged=True)
+        world.join("ada")
+        server, host, ada = world.server.verbs, world.server.host, world.server.players["ada"]
+        queue, meanwhile = host.queue_unreliable, [b"second"]
+
+        def queue_and_go_on(*args: Any) -> None:
+            queue(*args)
+            if meanwhile:
+                # As if the game's thread had said it just now.
+                server.send_unreliable(ada, meanwhile.pop())
+
+        self.patch(host, "queue_unreliable", queue_and_go_on)
+        carried_out = host.counters.commands
+        server.send_unreliable(ada, b"first")
+        server.flush()
+        world.settle()
+        self.assertEqual(host.counters.commands, carried_out + 1)
+        world.run(LATEST_SECONDS + 1e-6)
+        self.assertEqual(host.counters.commands, carried_out + 2)
+
+
 class ThreadTests(LoopCase):
     """One thread takes, others are refused."""
 
