@@ -18,6 +18,7 @@ from gamenet.core import frames, wire
 from gamenet.core.client_session import (
     LONE_SECONDS,
     QUICK_SECONDS,
+    SETTLED_LONE_SECONDS,
     SETTLED_SAMPLES,
     STATE_ACK_SECONDS,
     TIME_SECONDS,
@@ -413,8 +414,9 @@ class LeanClient:
         inputs = self.inputs.message(self._received.newest)
         if inputs:
             messages.append((int(wire.MessageType.INPUT), inputs))
-        if now >= self._next_time + (0.0 if messages else LONE_SECONDS):
-            settled = self._quality.estimator.samples >= SETTLED_SAMPLES
+        settled = self._quality.estimator.samples >= SETTLED_SAMPLES
+        lone = SETTLED_LONE_SECONDS if settled else LONE_SECONDS
+        if now >= self._next_time + (0.0 if messages else lone):
             self._next_time = now + (TIME_SECONDS if settled else QUICK_SECONDS)
             question = wire.TIME_QUERY.pack(microseconds(now))
             messages.insert(0, (int(wire.MessageType.TIME), question))

@@ -342,7 +342,6 @@ class LatestTests(SynchronousTestCase):
         world.run(LATEST_SECONDS + 1e-6)
         self.assertEqual(world.server.counters.commands, carried_out + 1)
 
-
     def test_what_comes_while_the_reactor_fetches_is_fetched_after_5_ms(self) -> None:
         world = World(self, bridged=True)
         world.join("ada")

@@ -47,6 +47,9 @@ QUICK_SECONDS: Final = 0.1
 LONE_SECONDS: Final = 0.5
 """How much longer a question waits that would leave with acks alone: its answer is to be
 acknowledged, too, so two silent games would keep each other talking."""
+SETTLED_LONE_SECONDS: Final = 4.5
+"""The same once it has so many answers: clocks drift apart by a tenth of a millisecond meanwhile,
+and a thousand silent players cost a server next to nothing."""
 STATE_ACK_SECONDS: Final = 0.05
 """How often the client says at most which state it holds: a baseline this much older costs less
 than a message more in each datagram."""
@@ -286,9 +289,10 @@ class ClientSession(Session):
         inputs = self.inputs.message(self._seen_state())
         if inputs:
             messages.append((_INPUT, inputs))
-        if now >= self._next_time + (0.0 if messages else LONE_SECONDS):
-            # Often at first, so that a client knows soon; then seldom.
-            settled = self.quality.estimator.samples >= SETTLED_SAMPLES
+        # Often at first, so that a client knows soon; then seldom.
+        settled = self.quality.estimator.samples >= SETTLED_SAMPLES
+        lone = SETTLED_LONE_SECONDS if settled else LONE_SECONDS
+        if now >= self._next_time + (0.0 if messages else lone):
             self._next_time = now + (TIME_SECONDS if settled else QUICK_SECONDS)
             messages.insert(0, (_TIME, TIME_QUERY.pack(microseconds(now))))
         return messages

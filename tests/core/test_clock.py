@@ -318,6 +318,19 @@ class PathTests(SynchronousTestCase):
         self.assertLessEqual(asked[1], 40)
         self.assertGreaterEqual(asked[1], 30)
 
+    def test_where_both_games_are_silent_it_asks_each_five_seconds(self) -> None:
+        pair = self.joined(1, Conditions())
+        for _ in self.play(pair, 5.0):
+            pass
+        pair.advance(10.0)
+        clock = pair.client_session.clock
+        before, sent = clock.samples, len(pair.wire)
+        pair.advance(60.0)
+        self.assertIn(clock.samples - before, range(10, 13))
+        # A question, its answer, two acks; and the pings of both ways.
+        self.assertLess(len(pair.wire) - sent, 80)
+        self.assertLessEqual(abs(clock.time(pair.now) - pair.now), 0.005)
+
     def test_an_answer_that_cannot_be_does_not_reach_the_clock(self) -> None:
         pair = self.joined(1, Conditions())
         before = pair.client_session.clock.samples
