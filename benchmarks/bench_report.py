@@ -163,6 +163,8 @@ BARS: Final = (
     Bar("W6", "gamenet", IDLE, "median", 2.0),
     Bar("W6", "gamenet-tls", IDLE, "median", 2.0),
     Bar("W7", "gamenet", CLIENT_TICK, "base", 1.1, (200, 400, 700, 1_000)),
+    # A server that is full costs no more for more players: it leaves them out.
+    Bar("W7", "gamenet", CLIENT_TICK, "loss", MOST_LOSS, (200, 400, 700, 1_000)),
 )
 TIMES_THE_SLOW: Final = 8
 """W3: so many times the clients of each sealed peer must be held."""

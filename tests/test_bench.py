@@ -119,9 +119,18 @@ class BarTests(SynchronousTestCase):
             ("W7", "gamenet", 400, REPORT.CLIENT_TICK, [11.0]),
             ("W7", "gamenet", 1_000, REPORT.CLIENT_TICK, [11.1]),
             ("W7", "gamenet", 2_000, REPORT.CLIENT_TICK, [99.0]),
+            loss=0.0,
         )
         met = {row["n"]: row["meets_bar"] for row in rows}
         self.assertEqual(met, {100: None, 400: True, 1_000: False, 2_000: None})
+
+    def test_aServerThatIsFullIsNotCheapForWhomItLeavesOut(self) -> None:
+        rows = table(
+            ("W7", "gamenet", 100, REPORT.CLIENT_TICK, [10.0]),
+            ("W7", "gamenet", 700, REPORT.CLIENT_TICK, [8.0]),
+            loss=0.24,
+        )
+        self.assertEqual([row["meets_bar"] for row in rows], [None, False])
 
     def test_manyClientsMustBeInTimeAndLoseNothing(self) -> None:
         figures = ("W3", "gamenet", 1_200, REPORT.CLIENT_TICK, [10.0])
