@@ -116,25 +116,27 @@ class Host(Turns):
     def _flush(self) -> None:
         turn = self.turn
         dirty, turn.dirty = turn.dirty, []
-        now = self.time
+        now, connection_of, port_of = self.time, self._connections.get, self._session_ports.get
         for session in dirty:
             session.dirty = False
-            connection = self._connections.get(session.cid)
+            connection = connection_of(session.cid)
             if connection is None and not session.is_suspended:
                 continue  # it ended within the turn
             try:
                 if session.tunnelled:
                     session.tunnel.writable = connection is not None and connection.writable
-                port = self._session_ports.get(session.cid) or self._first_port(session)
-                for data, address in session.datagrams_to_send(now):
+                out = session.datagrams_to_send(now)
+                if out:
+                    port = port_of(session.cid) or self._first_port(session)
                     if port is not None:
-                        port.send(data, address)
+                        for data, address in out:
+                            port.send(data, address)
                 # What waits for a peer that does not read is bounded by the window; a PONG or an
                 # ACK more for each of its frames would not be.
                 if session.frames_due and connection is not None and connection.writable:
-                    out = session.frames_to_send(now)
-                    if out:
-                        connection.send_frames(out)
+                    frames_out = session.frames_to_send(now)
+                    if frames_out:
+                        connection.send_frames(frames_out)
             except Exception:
                 self.failed(DEFECT)
 

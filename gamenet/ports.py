@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from twisted.internet.interfaces import IDelayedCall, IListeningPort
     from twisted.python.failure import Failure
 
+    from gamenet.core.path import Address
     from gamenet.low_latency import LowLatencyProtocol
 
 IP_MTU_DISCOVER: int | None = getattr(
@@ -94,21 +95,22 @@ class BudgetedPort(udp.Port):
         """Read up to the budget; never raises."""
         protocol: LowLatencyProtocol = self.protocol
         receive = self.socket.recvfrom
-        received = protocol.datagramReceived
         size = self.maxPacketSize
+        batch: list[tuple[bytes, Address]] = []
+        came = batch.append
         protocol.begin_turn()
         try:
-            for count in range(self._budget):
+            for _ in range(self._budget):
                 try:
-                    data, address = receive(size)
+                    came(receive(size))
                 except (BlockingIOError, InterruptedError):
-                    if count <= MOST_BEFORE_REST:
+                    if len(batch) <= MOST_BEFORE_REST:
                         self._rest(protocol.rest_seconds())
-                    return
+                    break
                 except OSError as error:
                     protocol.receive_failed(error)
-                    return
-                received(data, address)
+                    break
+            protocol.datagrams_received(batch)
         except Exception:
             # Twisted would close the port for everybody.
             protocol.defect()

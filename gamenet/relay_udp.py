@@ -99,6 +99,14 @@ class Socket(DatagramProtocol):
     def end_turn(self) -> None:
         """The batch is over."""
 
+    def datagrams_received(self, batch: list[tuple[bytes, Address]]) -> None:
+        """Datagrams came, each with the address that it comes from."""
+        for data, address in batch:
+            try:
+                self.datagramReceived(data, address)
+            except Exception:
+                self.defect()
+
     def rest_seconds(self) -> float:
         """What comes is to go on at once."""
         return 0.0

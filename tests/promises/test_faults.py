@@ -85,6 +85,7 @@ from gamenet.low_latency import LowLatencyProtocol
 from gamenet.messages import Message
 from gamenet.metrics import StatusResource
 from gamenet.relay import Relay
+from gamenet.relay_udp import Socket
 from gamenet.server import GameServerFactory
 from gamenet.service import GameServerService
 from gamenet.testing import Simulation, live
@@ -233,11 +234,22 @@ class UdpTests(FaultCase):
         plain.send(b"sent", (LOOPBACK, 1))
         self.assertEqual(self.counters.datagrams_out, 1)
 
-    @row(at("ports.BudgetedPort.doRead", "except Exception"))
+    @row(at("low_latency.LowLatencyProtocol.datagrams_received", "except Exception"))
     def test_a_defect_of_ours(self) -> None:
         port = self.open()
         self.strike(port.protocol, "datagramReceived", Fault())
-        self.peer.sendto(b"?", (LOOPBACK, port.getHost().port))
+        for data in (b"?", b"!"):
+            self.peer.sendto(data, (LOOPBACK, port.getHost().port))
+        port.doRead()
+        self.assertEqual(self.counters.drop_datagram_defect, 1)
+        self.assertEqual(self.counters.datagrams_in, 1, "the one behind it was not read")
+        self.assertEqual(len(self.flushLoggedErrors(Fault)), 1)
+        self.is_alive(port)
+
+    @row(at("ports.BudgetedPort.doRead", "except Exception"))
+    def test_a_defect_of_ours_besides_the_datagrams(self) -> None:
+        port = self.open()
+        self.strike(port.protocol, "rest_seconds", Fault())
         port.doRead()
         self.assertEqual(self.counters.drop_datagram_defect, 1)
         self.assertEqual(len(self.flushLoggedErrors(Fault)), 1)
@@ -1282,6 +1294,15 @@ class RelayTests(FaultCase):
         delays.at(0.2, happened.append, 2)
         self.network.run(1.0)
         self.assertEqual(happened, [1, 2])
+        self.assertEqual(len(self.flushLoggedErrors(Fault)), 1)
+
+    @row(at("relay_udp.Socket.datagrams_received", "except Exception"))
+    def test_a_datagram_that_meets_a_defect(self) -> None:
+        came: list[bytes] = []
+        udp = Socket(lambda _socket, data, _address: came.append(data))
+        self.strike(udp, "_received", Fault())
+        udp.datagrams_received([(b"x", ("10.9.0.1", 9)), (b"y", ("10.9.0.1", 9))])
+        self.assertEqual(came, [b"y"])
         self.assertEqual(len(self.flushLoggedErrors(Fault)), 1)
 
     @row(
