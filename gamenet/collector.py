@@ -66,7 +66,7 @@ class Collector:
             if self._look is not None:
                 bridge.looked_at = self._look_due
             return
-        host.begin_turn()
+        began = host.begin_turn()
         try:
             # As many as there are now: a game that never stops must not keep us here.
             for waiting in (commands, unreliable):
@@ -89,6 +89,7 @@ class Collector:
             self._look_during_pass()
         finally:
             host.end_turn()
+            host.flush_seconds = host.now() - began
 
     def _look_during_pass(self) -> None:
         """Look at the bridge 5 ms into the game's next pass.

@@ -31,6 +31,10 @@ if TYPE_CHECKING:
     from gamenet.host import Host
 
 log = Logger()
+LONG_FLUSH_SECONDS: Final = 0.002
+"""A flush that takes longer than this is made up for by reading as long ..."""
+MOST_READ_SECONDS: Final = 0.01
+"""... but no longer than this, for timers must not wait."""
 _DATA: Final = int(DatagramKind.DATA)
 _DATA_MASK: Final = PREFIX_MASK | 0x0F
 _DATA_BYTE: Final = PREFIX | _DATA
@@ -78,6 +82,20 @@ class LowLatencyProtocol(DatagramProtocol):
         """The batch is over."""
         self._in_turn = False
         self._host.end_turn()
+
+    def now(self) -> float:
+        """Monotonic seconds."""
+        return self._host.now()
+
+    def read_until(self) -> float:
+        """Until when to read on although a turn's worth is read; 0 for not at all.
+
+        A server that is full would else spend all of its time on what its game sends.
+        """
+        seconds = self._host.flush_seconds
+        if seconds < LONG_FLUSH_SECONDS:
+            return 0.0
+        return self._host.now() + min(seconds, MOST_READ_SECONDS)
 
     def rest_seconds(self) -> float:
         """How long nothing needs to be read, now that all is; 0 for not at all."""

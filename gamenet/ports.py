@@ -92,7 +92,18 @@ class BudgetedPort(udp.Port):
         self.granted = tuple(granted)
 
     def doRead(self) -> None:
-        """Read up to the budget; never raises."""
+        """Read up to the budget, or for as long as sending has taken; never raises."""
+        protocol: LowLatencyProtocol = self.protocol
+        until = protocol.read_until()
+        # The socket is closed where a datagram had the game close the port.
+        while self._read() and until and self.connected and protocol.now() < until:
+            pass
+
+    def _read(self) -> bool:
+        """One turn.
+
+        :returns: True if there may be more to read.
+        """
         protocol: LowLatencyProtocol = self.protocol
         receive = self.socket.recvfrom
         size = self.maxPacketSize
@@ -116,6 +127,7 @@ class BudgetedPort(udp.Port):
             protocol.defect()
         finally:
             protocol.end_turn()
+        return len(batch) == self._budget
 
     def _rest(self, seconds: float) -> None:
         """Do not read for so long, so that more comes at once; 0 goes on."""

@@ -107,6 +107,14 @@ class Socket(DatagramProtocol):
             except Exception:
                 self.defect()
 
+    def now(self) -> float:
+        """Of no use here."""
+        return 0.0
+
+    def read_until(self) -> float:
+        """One turn's worth at a time."""
+        return 0.0
+
     def rest_seconds(self) -> float:
         """What comes is to go on at once."""
         return 0.0

@@ -68,6 +68,8 @@ class Turns(ABC):
         self._beat_due = 0.0
         self.beat_late_max = 0.0
         """The longest that a beat came late, in seconds: how long something held up the reactor."""
+        self.flush_seconds = 0.0
+        """How long it took to carry out, and send, what the game's last pass had left."""
         self._stall = Stall(config.stall_seconds)
         self.faults = FaultLog(config.log_seconds, config.log_lines_per_second, self.time)
 

@@ -189,6 +189,64 @@ class BudgetTests(PortCase):
         self.assertEqual(self.host.counters.drop_datagram_not_ours, 1)
 
 
+class ShareTests(PortCase):
+    """A server that is full reads for as long as it sends."""
+
+    def open_after(self, flush_seconds: float, each: float = 0.001) -> Any:
+        """A port whose host took so long to send, and takes so long for each turn of reading."""
+        port = self.open()
+        self.host.flush_seconds = flush_seconds
+        begin = self.host.begin_turn
+
+        def begin_turn() -> float:
+            self.network.timeline.now += each
+            return begin()
+
+        self.patch(self.host, "begin_turn", begin_turn)
+        return port
+
+    def read(self, flush_seconds: float, each: float = 0.001) -> int:
+        port = self.open_after(flush_seconds, each)
+        before = self.host.counters.datagrams_in
+        self.send(port, *[b"x"] * 250)
+        port.doRead()
+        return self.host.counters.datagrams_in - before
+
+    def test_after_a_quick_flush_a_turn_is_a_turn(self) -> None:
+        self.assertEqual(self.read(0.0), 64)
+        self.assertEqual(self.read(0.0019), 64)
+
+    def test_after_a_long_one_it_reads_on_for_as_long(self) -> None:
+        self.assertEqual(self.read(0.0025), 3 * 64)
+
+    def test_but_no_longer_than_timers_may_wait(self) -> None:
+        self.assertEqual(self.read(5.0, each=0.004), 3 * 64)
+
+    def test_and_not_when_nothing_is_left(self) -> None:
+        port = self.open_after(0.01)
+        self.send(port, *[b"x"] * 70)
+        turns = []
+        self.patch(self.host, "end_turn", lambda: turns.append(1))
+        port.doRead()
+        self.assertEqual((self.host.counters.datagrams_in, len(turns)), (70, 2))
+
+    def test_how_long_a_pass_took_to_send_is_known(self) -> None:
+        world = World(self, bridged=True)
+        world.join("ada")
+        host, server, ada = world.server.host, world.server.verbs, world.server.players["ada"]
+        queue = host.queue_frame
+
+        def slow(*args: Any) -> None:
+            world.network.timeline.now += 0.007
+            queue(*args)
+
+        self.patch(host, "queue_frame", slow)
+        server.send(ada, b"x")
+        server.flush()
+        world.settle()
+        self.assertLessEqual(abs(host.flush_seconds - 0.007), 1e-6)
+
+
 class RestTests(PortCase):
     """Where many datagrams come and none is in a hurry, they are read a few at a time."""
 

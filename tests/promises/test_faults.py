@@ -189,7 +189,7 @@ class UdpTests(FaultCase):
 
     @row(
         at(
-            "ports.BudgetedPort.doRead",
+            "ports.BudgetedPort._read",
             "recvfrom as a value",
             "except BlockingIOError, InterruptedError",
             "except OSError",
@@ -246,7 +246,7 @@ class UdpTests(FaultCase):
         self.assertEqual(len(self.flushLoggedErrors(Fault)), 1)
         self.is_alive(port)
 
-    @row(at("ports.BudgetedPort.doRead", "except Exception"))
+    @row(at("ports.BudgetedPort._read", "except Exception"))
     def test_a_defect_of_ours_besides_the_datagrams(self) -> None:
         port = self.open()
         self.strike(port.protocol, "rest_seconds", Fault())
