@@ -65,18 +65,10 @@ DEV = [
 # What every datagram goes through, as far as mypyc can compile it; docs/PERFORMANCE.rst says what
 # that is worth. Counters are found by their __slots__, which a compiled class has not.
 COMPILED = [
-    *(
-        "budget",
-        "client_session",
-        "clock",
-        "delta",
-        "fallback",
-        "input_timing",
-        "inputs",
-        "keyring",
-    ),
-    *("path", "quality", "rates", "record", "reliable_half", "seat", "server_session", "session"),
-    *("state_channel", "stream", "traffic", "tunnel", "turn", "window", "wire"),
+    *("budget", "client_session", "clock", "delta", "fallback", "input_timing", "inputs"),
+    *("keyring", "path", "quality", "rates", "record", "reliable_half", "seat", "server_flush"),
+    *("server_session", "session", "state_channel", "stream", "traffic", "tunnel", "turn"),
+    *("window", "wire"),
 ]
 
 

@@ -152,7 +152,7 @@ class Play:
             turn.taken += len(events)
             server._take(events)
             server.send_state(player, STATE)
-            session.queue_state(*states.pop(player.id))
+            session.put_state(states.pop(player.id))
             session.datagrams_to_send(now)
             session.dirty = False
             turn.dirty.clear()

@@ -502,7 +502,7 @@ class Pair:
         self._state_number += 1
         number, ms, tick = self._state_number, int(self.now * 1000), int(self.now * TICK_RATE)
         self.server.run(
-            lambda: self.server_session.queue_state(number, payload, flag, tick, ms, taken)
+            lambda: self.server_session.put_state((number, payload, flag, tick, ms, taken))
         )
         return number
 

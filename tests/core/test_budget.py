@@ -23,7 +23,7 @@ from gamenet.core.budget import (
 )
 from gamenet.core.frames import Kind
 from gamenet.core.quality import PathQuality
-from gamenet.core.server_session import ANSWERS_BYTES, MAX_CONTROL
+from gamenet.core.server_flush import ANSWERS_BYTES, MAX_CONTROL
 from gamenet.core.wire import (
     MAX_DATAGRAM_BYTES,
     MAX_STATE_BYTES,

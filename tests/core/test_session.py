@@ -91,7 +91,7 @@ class LowLatencyTests(SynchronousTestCase):
         def burst() -> None:
             for number in range(10):
                 pair.server_session.queue_unreliable(0, b"%d" % number)
-            pair.server_session.queue_state(1, b"state", 0, 1, 1, 0)
+            pair.server_session.put_state((1, b"state", 0, 1, 1, 0))
 
         pair.server.run(burst)
         self.assertEqual(len(pair.wire) - sent, 1)
@@ -127,7 +127,7 @@ class LowLatencyTests(SynchronousTestCase):
                 if number not in lost:
                     session.window.mark(start + number)
             session._input_ack_due = owed
-            session.queue_state(9, bytes(size), flag, *clocks, 1)
+            session.put_state((9, bytes(size), flag, *clocks, 1))
         quick, plain = (pair.server_session for pair in pairs)
         now = pairs[0].now
         plain.budget.refill(now)
@@ -146,7 +146,7 @@ class LowLatencyTests(SynchronousTestCase):
 
         def burst() -> None:
             for number in range(1, 6):
-                pair.server_session.queue_state(number, b"%d" % number, 0, number, number, 0)
+                pair.server_session.put_state((number, b"%d" % number, 0, number, number, 0))
 
         pair.server.run(burst)
         pair.advance(0.1)

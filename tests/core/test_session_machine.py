@@ -22,7 +22,7 @@ from gamenet.core.inputs import MAX_INPUTS
 from gamenet.core.keyring import OLD_KEYS_SECONDS
 from gamenet.core.quality import ACK_SPAN, MAX_OUTSTANDING, ROLL_SECONDS
 from gamenet.core.reliable_half import MAX_CONTROL_FRAMES
-from gamenet.core.server_session import MAX_CONTROL
+from gamenet.core.server_flush import MAX_CONTROL
 from gamenet.core.tunnel import MAX_FLYING_BYTES
 from gamenet.core.window import WIDTH
 from gamenet.core.wire import HEADER, OVERHEAD_BYTES, DatagramKind

@@ -26,7 +26,7 @@ def worlds(seed: int, size: int, count: int) -> list[bytes]:
 
 
 class StateTests(SynchronousTestCase):
-    """From ``queue_state`` to the game on the other side."""
+    """From ``put_state`` to the game on the other side."""
 
     def play(self, pair: Pair, states: list[bytes], seconds: float = 0.05) -> None:
         for state in states:
