@@ -55,7 +55,8 @@ class CommonConfig:
     """A game that takes no event for so long, though some wait, has stalled: one line of the log,
     and ``stalled`` in its statistics. Nobody is cut for it."""
     datagrams_per_turn: int = 64
-    """Datagrams read before the reactor's timers get a turn; without it a flood freezes them."""
+    """Datagrams read before the reactor's timers get a turn; without it a flood freezes them. Who
+    has just taken longer than 2 ms to send reads on for as long, 10 ms at most."""
     udp_buffer_bytes: int = 4_194_304
     """Asked of the kernel for each direction of the UDP socket; what it granted is logged."""
     log_seconds: float = 10.0

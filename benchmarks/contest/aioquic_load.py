@@ -128,14 +128,8 @@ def play(spec: dict[str, Any]) -> None:
             for state in client.datagrams:
                 came(int.from_bytes(state[:4], "big"))
             client.datagrams.clear()
-        if pause := phases.pause():
-            time.sleep(pause)
-    told.finish(
-        sent=sent,
-        received=sum(one.received for one in gaps),
-        lost=sum(one.lost for one in gaps),
-        load_late_p99_ms=phases.late.take(),
-    )
+        phases.rest()
+    told.finish(sent=sent, **common.arrived(gaps), load_late_p99_ms=phases.late.take())
 
 
 def main() -> None:

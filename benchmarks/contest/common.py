@@ -264,8 +264,22 @@ class Phases:
         left = self._begun + (self._step + 1) * self._step_seconds - time.monotonic()
         return left if left > SPIN_SECONDS else 0.0
 
+    def rest(self) -> None:
+        """Sleep until the next step, unless it is so near that a sleep would miss it."""
+        if pause := self.pause():
+            time.sleep(pause)
+
 
 # How it is counted.
+
+
+def arrived(gaps: Iterable[Gaps]) -> dict[str, int]:
+    """``received`` and ``lost`` of all clients."""
+    views = list(gaps)
+    return {
+        "received": sum(view.received for view in views),
+        "lost": sum(view.lost for view in views),
+    }
 
 
 def quantile(values: Iterable[float], share: float, scale: float = 1.0) -> float | None:

@@ -202,8 +202,7 @@ def play(spec: dict[str, Any]) -> None:
             sends[step % n](message)
             sent += 1
         read()
-        if pause := phases.pause():
-            time.sleep(pause)
+        phases.rest()
     if stream:
         received = crowd.octets // framed_bytes(spec, spec["state_bytes"])
     else:

@@ -93,14 +93,8 @@ def play(spec: dict[str, Any]) -> None:
                 while (event := service(0)).type:
                     if event.type == received:
                         came(int.from_bytes(event.packet.data[:4], "big"))
-        if pause := phases.pause():
-            time.sleep(pause)
-    told.finish(
-        sent=sent,
-        received=sum(one.received for one in gaps),
-        lost=sum(one.lost for one in gaps),
-        load_late_p99_ms=phases.late.take(),
-    )
+        phases.rest()
+    told.finish(sent=sent, **common.arrived(gaps), load_late_p99_ms=phases.late.take())
 
 
 def listen(spec: dict[str, Any]) -> None:
