@@ -49,9 +49,9 @@ COUNTED = (
         (
             "came = self.traffic.came\n",
             "came[kind & TYPE_MASK] += len(body) + _ONE_LAST\n",
-            "came[kind & TYPE_MASK] += ONE + len(payload)\n",
         ),
     ),
+    (Session, "_receive_several", ("came[kind & TYPE_MASK] += ONE + len(payload)\n",)),
     (
         ServerSession,
         "datagrams_to_send",

@@ -31,6 +31,8 @@ LATEST_SECONDS: Final = 0.005
 
 Command = tuple[Callable[..., None], tuple[Any, ...]]
 """What the reactor thread is to call, and with what."""
+Loose = tuple[tuple[int, ...], tuple[int, bytes]]
+"""Ids of the players that an unreliable message is for, none on a client; type byte and payload."""
 
 
 class SwitchInterval:
@@ -85,8 +87,8 @@ class Bridge:
         self.taken = 0
         """Events handed out in order; acknowledging reliable messages hangs on it."""
         self._commands: deque[Command] = deque()
-        self.unreliable: deque[Command] = deque(maxlen=config.bridge_events)
-        """Commands that may be lost; the oldest give way when the reactor does not keep up."""
+        self.unreliable: deque[Loose] = deque(maxlen=config.bridge_events)
+        """Messages that may be lost; the oldest give way when the reactor does not keep up."""
         self.dropped_unreliable = 0
         """How many of them gave way."""
         self.states: dict[int, tuple[Any, ...]] = {}
@@ -230,9 +232,11 @@ class Bridge:
         self._commands.append((call, args))
         self.arm()
 
-    def submit_unreliable(self, call: Callable[..., None], *args: Any) -> None:
-        """As ``submit``, for what may be lost: the oldest gives way when too many wait.
+    def put_unreliable(self, player_ids: tuple[int, ...], message: tuple[int, bytes]) -> None:
+        """Leave a message that may be lost: the oldest gives way when too many wait.
 
+        :param player_ids: who it is for; empty on a client.
+        :param message: type byte and payload.
         :raises BridgeClosed: as ``submit``.
         """
         if self.closed and self._is_over():
@@ -240,7 +244,7 @@ class Bridge:
         waiting = self.unreliable
         if len(waiting) == waiting.maxlen:
             self.dropped_unreliable += 1
-        waiting.append((call, args))
+        waiting.append((player_ids, message))
         if len(waiting) == 1:
             self.arm()
 

@@ -85,12 +85,13 @@ class ClientCommands(Host):
         else:
             self._session.queue_frame(frame)
 
-    def queue_unreliable(self, flag: int, payload: bytes) -> None:
-        """Queue an unreliable message."""
+    def queue_unreliable(
+        self, player_ids: tuple[int, ...], messages: list[tuple[int, bytes]]
+    ) -> None:
         if self._session is None or self.over:
-            self.counters.drop_verb_gone += 1
+            self.counters.drop_verb_gone += len(messages)
         else:
-            self._session.queue_unreliable(flag, payload)
+            self._session.queue_unreliable(messages)
 
     # What any thread may ask.
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from gamenet.core import frames
 from gamenet.core.text import checked_chat
 from gamenet.errors import NotJoined, QueueFull
-from gamenet.verbs import UNRELIABLE, check_open, data_frame, encoded
+from gamenet.verbs import LOOSE, UNRELIABLE, check_open, data_frame, encoded
 
 if TYPE_CHECKING:
     from gamenet.client_host import ClientHost
@@ -105,7 +105,7 @@ class ClientVerbs:
         host, out, seat = self._open()
         flag, data = encoded(host, payload, UNRELIABLE)
         if seat is not None:
-            out.submit_unreliable(host.queue_unreliable, flag, data)
+            out.put_unreliable((), (LOOSE | flag, data))
         else:
             self._gone += 1
 

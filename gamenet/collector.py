@@ -11,9 +11,11 @@ from gamenet.bridge import LATEST_SECONDS
 from gamenet.faults import DEFECT
 
 if TYPE_CHECKING:
+    from collections import deque
+
     from twisted.internet.interfaces import IDelayedCall
 
-    from gamenet.bridge import Bridge
+    from gamenet.bridge import Bridge, Loose
     from gamenet.turns import Turns
 
 
@@ -69,16 +71,17 @@ class Collector:
         began = host.begin_turn()
         try:
             # As many as there are now: a game that never stops must not keep us here.
-            for waiting in (commands, unreliable):
-                for _ in range(len(waiting)):
-                    if not waiting:
-                        break  # what ends a session looks here, too
-                    call, args = waiting.popleft()
-                    host.counters.commands += 1
-                    try:
-                        call(*args)
-                    except Exception:
-                        host.failed(DEFECT)
+            for _ in range(len(commands)):
+                if not commands:
+                    break  # what ends a session looks here, too
+                call, args = commands.popleft()
+                host.counters.commands += 1
+                try:
+                    call(*args)
+                except Exception:
+                    host.failed(DEFECT)
+            if unreliable:
+                self._sort(unreliable)
             if unreliable:
                 # Only the first that is put there asks to be fetched, and it is gone.
                 self._look_after(LATEST_SECONDS)
@@ -90,6 +93,21 @@ class Collector:
         finally:
             host.end_turn()
             host.flush_seconds = host.now() - began
+
+    def _sort(self, unreliable: deque[Loose]) -> None:
+        """Hand over the unreliable messages that wait now, those for the same players at once."""
+        host = self._host
+        count = len(unreliable)
+        host.counters.commands += count
+        player_ids, message = unreliable.popleft()
+        run = [message]
+        for _ in range(count - 1):
+            for_whom, message = unreliable.popleft()
+            if for_whom != player_ids:
+                host.run(host.queue_unreliable, player_ids, run)
+                player_ids, run = for_whom, []
+            run.append(message)
+        host.run(host.queue_unreliable, player_ids, run)
 
     def _look_during_pass(self) -> None:
         """Look at the bridge 5 ms into the game's next pass.

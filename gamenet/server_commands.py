@@ -66,14 +66,15 @@ class ServerCommands(Host):
             else:
                 session.queue_frame(frame)
 
-    def queue_unreliable(self, player_ids: Collection[int], flag: int, payload: bytes) -> None:
-        """Queue one unreliable message for each of these players."""
+    def queue_unreliable(
+        self, player_ids: tuple[int, ...], messages: list[tuple[int, bytes]]
+    ) -> None:
         for player_id in player_ids:
             session = self.registry.by_player.get(player_id)
             if session is None:
-                self.counters.drop_verb_gone += 1
+                self.counters.drop_verb_gone += len(messages)
             else:
-                session.queue_unreliable(flag, payload)
+                session.queue_unreliable(messages)
 
     def set_budget(self, player_id: int, bytes_per_second: int) -> None:
         """Send a player no more than that in any second."""

@@ -13,7 +13,7 @@ from gamenet.core.budget import check_budget
 from gamenet.core.text import checked_chat, name_key
 from gamenet.errors import DisconnectReason, LocalProtocolError, QueueFull, UnknownPlayer
 from gamenet.events import NO_QUALITY, SERVER, Event, Input, Joined, Left, Player, Quality
-from gamenet.verbs import STATE, UNRELIABLE, check_open, data_frame, encoded
+from gamenet.verbs import LOOSE, STATE, UNRELIABLE, check_open, data_frame, encoded
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from gamenet.server_host import ServerHost
     from gamenet.verbs import Outbox
 
+_LOOSE_LIMIT: Final = UNRELIABLE.limit
 CUT_FACTOR: Final = 2
 """A queue this many times over its cap cuts the player at once."""
 
@@ -143,7 +144,8 @@ class ServerVerbs:
         else:
             flag, data = encoded(host, payload, UNRELIABLE)
             ids = tuple(seat.player.id for seat in self._audience(to, exclude))
-            out.submit_unreliable(host.queue_unreliable, ids, flag, data)
+            if ids:
+                out.put_unreliable(ids, (LOOSE | flag, data))
 
     def _audience(
         self, to: Iterable[Player] | None, exclude: Collection[Player] = ()
@@ -235,16 +237,18 @@ class ServerVerbs:
 
         :raises MessageTooLarge: beyond one datagram.
         """
-        host, out = self._live()
-        if type(payload) is bytes and len(payload) <= UNRELIABLE.limit:
-            flag, data = 0, payload
-        else:
-            flag, data = encoded(host, payload, UNRELIABLE)
         seat = self._seats.get(getattr(player, "id", 0))
+        if type(payload) is bytes and len(payload) <= _LOOSE_LIMIT and seat is not None:
+            kind, data = LOOSE, payload
+        else:
+            flag, data = encoded(self._live()[0], payload, UNRELIABLE)
+            kind = LOOSE | flag
         if seat is None or seat.player is not player:
             seat = self._seat(player)
-        if seat is not None:
-            out.submit_unreliable(host.queue_unreliable, (player.id,), flag, data)
+            if seat is None:
+                return
+        assert self._out is not None
+        self._out.put_unreliable((player.id,), (kind, data))
 
     def set_budget(self, player: Player, bytes_per_second: int) -> None:
         """Send a player at most so many bytes in any second, reliable messages apart.

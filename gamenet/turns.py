@@ -85,6 +85,15 @@ class Turns(ABC):
         """Sort the states or inputs that wait at the bridge into their sessions."""
 
     @abstractmethod
+    def queue_unreliable(
+        self, player_ids: tuple[int, ...], messages: list[tuple[int, bytes]]
+    ) -> None:
+        """Queue unreliable messages, type byte and payload each, for each of these players.
+
+        :param player_ids: empty on a client, which has nobody but the server.
+        """
+
+    @abstractmethod
     def _observe(self, event: Event) -> None:
         """An event is about to be offered to a sink on this thread."""
 

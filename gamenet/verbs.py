@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from gamenet.core import frames
-from gamenet.core.wire import IS_MESSAGE, MAX_STATE_BYTES, MAX_UNRELIABLE_BYTES
+from gamenet.core.wire import IS_MESSAGE, MAX_STATE_BYTES, MAX_UNRELIABLE_BYTES, MessageType
 from gamenet.errors import BridgeClosed, LocalProtocolError, MessageTooLarge
 from gamenet.messages import Message, Payload
 
@@ -41,6 +41,10 @@ STATE: Final = Channel(
 )
 
 
+LOOSE: Final = int(MessageType.UNRELIABLE)
+"""The type byte of an unreliable message, to which the flag for a Message is added."""
+
+
 class Outbox(Protocol):
     """The way from a verb to the reactor thread."""
 
@@ -50,8 +54,8 @@ class Outbox(Protocol):
     def submit(self, call: Callable[..., None], *args: Any) -> None:
         """Have *call* called there."""
 
-    def submit_unreliable(self, call: Callable[..., None], *args: Any) -> None:
-        """Have *call* called there, unless too many wait."""
+    def put_unreliable(self, player_ids: tuple[int, ...], message: tuple[int, bytes]) -> None:
+        """Leave an unreliable message, type byte and payload, for players or for the server."""
 
     def put_state(self, player_id: int, fields: tuple[Any, ...]) -> None:
         """Make this a player's newest state."""
@@ -75,7 +79,9 @@ class DirectOutbox:
         """Call *call* in this turn."""
         self._host.run(call, *args)
 
-    submit_unreliable = submit
+    def put_unreliable(self, player_ids: tuple[int, ...], message: tuple[int, bytes]) -> None:
+        """Hand over an unreliable message."""
+        self._host.run(self._host.queue_unreliable, player_ids, [message])
 
     def put_state(self, player_id: int, fields: tuple[Any, ...]) -> None:
         """Hand over a player's newest state."""

@@ -146,7 +146,7 @@ class CommandTests(BridgeCase):
     def test_each_kind_of_command_wakes_at_the_end_of_its_pass(self) -> None:
         for submit in (
             lambda bridge: bridge.submit(nothing),
-            lambda bridge: bridge.submit_unreliable(nothing),
+            lambda bridge: bridge.put_unreliable((1,), (4, b"x")),
             lambda bridge: bridge.put_state(1, ()),
             lambda bridge: bridge.put_input(1, 0),
         ):
@@ -216,14 +216,10 @@ class CommandTests(BridgeCase):
 
     def test_unreliable_commands_are_bounded_the_oldest_giving_way_counted(self) -> None:
         bridge = self.open(bridge_events=10)
-        done: list[int] = []
         for number in range(25):
-            bridge.submit_unreliable(done.append, number)
-        bridge.drain()
-        while bridge.unreliable:
-            call, args = bridge.unreliable.popleft()
-            call(*args)
-        self.assertEqual(done, list(range(15, 25)))
+            bridge.put_unreliable((1,), (4, b"%d" % number))
+        left = [message for _, message in bridge.unreliable]
+        self.assertEqual(left, [(4, b"%d" % number) for number in range(15, 25)])
         self.assertEqual(bridge.dropped_unreliable, 15)
 
 
@@ -233,7 +229,7 @@ class EndTests(BridgeCase):
     def verbs(self, bridge: Bridge) -> list[Callable[[], object]]:
         return [
             lambda: bridge.submit(nothing),
-            lambda: bridge.submit_unreliable(nothing),
+            lambda: bridge.put_unreliable((1,), (4, b"x")),
             lambda: bridge.put_state(1, ()),
             lambda: bridge.put_input(1, 0),
             lambda: bridge.post(1),

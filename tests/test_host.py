@@ -71,11 +71,12 @@ class TurnTests(SynchronousTestCase):
         bridge = world.server.bridge
         assert bridge is not None
         bridge.submit(breaks)
-        bridge.submit_unreliable(breaks)
+        self.patch(world.server.host, "queue_unreliable", breaks)
+        world.server.verbs.broadcast(b"lost with the defect", reliable=False)
         world.server.verbs.broadcast(b"x")
         world.take()
-        # Twice the same, and so one line.
-        self.assertEqual(len(self.flushLoggedErrors(Broken)), 1)
+        # One line for each place.
+        self.assertEqual(len(self.flushLoggedErrors(Broken)), 2)
         self.assertEqual(len(ada.of(Received)), 1)
 
     def test_a_defect_while_a_frame_is_read_ends_that_session_alone(self) -> None:

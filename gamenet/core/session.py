@@ -23,6 +23,7 @@ from gamenet.core.wire import (
     HEADER_BYTES,
     IS_LAST,
     IS_MESSAGE,
+    LENGTH_BYTES,
     TYPE_MASK,
     DatagramKind,
     MessageType,
@@ -43,6 +44,10 @@ _DATA: Final = int(DatagramKind.DATA)
 _UNRELIABLE: Final = int(MessageType.UNRELIABLE)
 _LOW: Final = 0xFFFFFFFF
 _ONE_LAST: Final = ONE - ACKS_BYTES - 1
+# Of several messages: what each counts for less its head, and what is no message's or the last's.
+_ONE_BETWEEN: Final = ONE - 1 - LENGTH_BYTES
+_ENDS: Final = LENGTH_BYTES - ACKS_BYTES
+_ONLY_UNRELIABLE: Final = frozenset((_UNRELIABLE,))
 
 
 class Session(Fallback):
@@ -220,9 +225,7 @@ class Session(Fallback):
                     self._receive_message(kind & ~IS_LAST, body[ACKS_BYTES + 1 :], now)
                     came[kind & TYPE_MASK] += len(body) + _ONE_LAST
                 else:
-                    for kind, payload in split_messages(body):
-                        self._receive_message(kind, payload, now)
-                        came[kind & TYPE_MASK] += ONE + len(payload)
+                    self._receive_several(body, now)
         except WireError:
             counters.drop_datagram_malformed += 1
             return
@@ -257,6 +260,23 @@ class Session(Fallback):
         room, share = turn.room - len(turn.batch), self._share - self._waiting
         return room if room < share else share
 
+    def _receive_several(self, body: bytes, now: float) -> None:
+        """Act on the messages of a DATA body, in order."""
+        messages = split_messages(body)
+        came = self.traffic.came
+        if {kind for kind, _ in messages} == _ONLY_UNRELIABLE:
+            count, room = len(messages), max(0, self._room())
+            author = self.author
+            taken = messages if count <= room else messages[:room]
+            self.turn.batch += [Unreliable(author, payload) for _, payload in taken]
+            self._waiting += len(taken)
+            self.counters.events_refused += count - len(taken)
+            came[_UNRELIABLE] += count * _ONE_BETWEEN + len(body) + _ENDS
+            return
+        for kind, payload in messages:
+            self._receive_message(kind, payload, now)
+            came[kind & TYPE_MASK] += ONE + len(payload)
+
     def _receive_unreliable(self, kind: int, payload: bytes) -> None:
         turn = self.turn
         value: Payload = self.codec.decode(payload) if kind & IS_MESSAGE else payload
@@ -277,15 +297,16 @@ class Session(Fallback):
             self.dirty = True
             self.turn.dirty.append(self)
 
-    def queue_unreliable(self, flag: int, payload: bytes) -> None:
-        """Queue an unreliable message; the oldest gives way when too many wait.
+    def queue_unreliable(self, messages: list[tuple[int, bytes]]) -> None:
+        """Queue unreliable messages; the oldest give way when too many wait.
 
-        :param flag: ``wire.IS_MESSAGE`` for a typed message, else 0.
+        :param messages: type byte, without the last mark, and payload of each.
         """
-        if len(self._unreliable) >= self.limits.unreliable_messages:
-            self._unreliable.popleft()
+        waiting = self._unreliable
+        waiting.extend(messages)
+        while len(waiting) > self.limits.unreliable_messages:
+            waiting.popleft()
             self.counters.drop_send_unreliable += 1
-        self._unreliable.append((_UNRELIABLE | flag, payload))
         self.mark_dirty()
 
     def datagrams_to_send(self, now: float) -> list[tuple[bytes, Address]]:

@@ -154,31 +154,19 @@ def pack_messages(messages: list[tuple[int, bytes]]) -> list[bytes]:
 
 def _pack_several(messages: list[tuple[int, bytes]]) -> list[bytes]:
     """As ``pack_messages``, where one datagram may not be enough."""
+    head = _HEAD.pack
+    parts = [head(kind, len(payload)) + payload for kind, payload in messages]
     bodies: list[bytes] = []
-    parts: list[bytes] = []
-    room = MAX_BODY_BYTES - ACKS_BYTES
-    count = 0
-    pending: tuple[int, bytes] | None = None
-    for message in messages:
-        if pending is not None:
-            # The pending one needs its length once it is no longer the last.
-            needed = LENGTH_BYTES + 1 + len(message[1])
-            if count < MAX_MESSAGES and needed <= room:
-                kind, payload = pending
-                parts += (_HEAD.pack(kind, len(payload)), payload)
-                room -= needed
-                count += 1
-                pending = message
-                continue
-            parts.append(_LAST_BYTE[pending[0]] + pending[1])
-            bodies.append(b"".join(parts))
-            parts = []
-        pending = message
-        count = 1
-        room = MAX_BODY_BYTES - ACKS_BYTES - 1 - len(message[1])
-    if pending is not None:
-        parts.append(_LAST_BYTE[pending[0]] + pending[1])
-        bodies.append(b"".join(parts))
+    begin, count = 0, len(parts)
+    while begin < count:
+        end = min(begin + MAX_MESSAGES, count)
+        size = sum(map(len, parts[begin:end])) - LENGTH_BYTES  # which the last does without
+        while size > MAX_BODY_BYTES - ACKS_BYTES:
+            end -= 1
+            size -= len(parts[end])
+        kind, payload = messages[end - 1]
+        bodies.append(b"".join(parts[begin : end - 1]) + _LAST_BYTE[kind] + payload)
+        begin = end
     return bodies
 
 

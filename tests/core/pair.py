@@ -35,6 +35,7 @@ from gamenet.core.wire import (
     PREFIX,
     PREFIX_MASK,
     DatagramKind,
+    MessageType,
     pack_messages,
 )
 from gamenet.errors import DisconnectReason, RemoteProtocolError
@@ -488,7 +489,7 @@ class Pair:
     def send_unreliable(self, side: Side, payload: bytes, *, message: bool = False) -> None:
         """An unreliable message."""
         flag = IS_MESSAGE if message else 0
-        side.run(lambda: side.session.queue_unreliable(flag, payload))
+        side.run(lambda: side.session.queue_unreliable([(MessageType.UNRELIABLE | flag, payload)]))
 
     def send_input(self, buttons: int) -> int:
         """The client's input of one tick."""

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from gamenet.core.client_session import PACE
-from gamenet.core.wire import DatagramKind
+from gamenet.core.wire import DatagramKind, MessageType
 from gamenet.events import Input, Unreliable
 from tests.core.pair import BEAT_SECONDS, PERFECT, SERVER_ADDRESS, Conditions, Pair
 
@@ -129,7 +129,7 @@ class PacingTests(SynchronousTestCase):
 
         def burst() -> None:
             for _ in range(30):
-                pair.client_session.queue_unreliable(0, bytes(1_000))
+                pair.client_session.queue_unreliable([(MessageType.UNRELIABLE, bytes(1_000))])
 
         pair.client.run(burst)
         self.assertEqual(len(pair.times) - sent, 30)

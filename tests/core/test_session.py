@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,6 +13,7 @@ from gamenet.core import frames
 from gamenet.core.frames import Kind
 from gamenet.core.inputs import encode_inputs
 from gamenet.core.session import ACK_DATAGRAMS
+from gamenet.core.traffic import ONE
 from gamenet.core.wire import (
     IS_MESSAGE,
     MAX_STATE_BYTES,
@@ -90,7 +93,7 @@ class LowLatencyTests(SynchronousTestCase):
 
         def burst() -> None:
             for number in range(10):
-                pair.server_session.queue_unreliable(0, b"%d" % number)
+                pair.server_session.queue_unreliable([(MessageType.UNRELIABLE, b"%d" % number)])
             pair.server_session.put_state((1, b"state", 0, 1, 1, 0))
 
         pair.server.run(burst)
@@ -217,6 +220,36 @@ class LowLatencyTests(SynchronousTestCase):
         pair.advance(0.3)
         self.assertEqual([event.buttons for event in pair.server.of(Input)], [1, 2])
         self.assertEqual(pair.client_session.inputs.message(0), b"")
+
+    def test_of_a_datagram_only_the_first_messages_enter_where_room_is_short(self) -> None:
+        pair = Pair()
+        pair.bind()
+        several = [(MessageType.UNRELIABLE, b"%d" % number) for number in range(5)]
+        pair.server.turn.room = 3
+        pair.deliver(pair.client, *several)
+        self.assertEqual(
+            [event.payload for event in pair.server.of(Unreliable)], [b"0", b"1", b"2"]
+        )
+        self.assertEqual(pair.server.counters.events_refused, 2)
+        pair.server.turn.room = 100
+        pair.server_session._share = 2  # of what the game has not taken
+        pair.deliver(pair.client, *several)
+        self.assertEqual([event.payload for event in pair.server.of(Unreliable)[3:]], [b"0", b"1"])
+        self.assertEqual(pair.server.counters.events_refused, 5)
+
+    def test_messages_of_several_types_in_a_datagram_keep_their_order_and_are_counted(self) -> None:
+        pair = Pair()
+        pair.bind()
+        session = pair.server_session
+        session.traffic.due = math.inf  # so that these counts go on
+        before = session.traffic.came[:]
+        first = (MessageType.UNRELIABLE, b"first")
+        for between in ([], [(MessageType.INPUT, encode_inputs(1, 0, [1], 16))]):
+            pair.deliver(pair.client, first, *between, (MessageType.UNRELIABLE, b"then"))
+        kinds = [type(event).__name__ for event in pair.server.events[-5:]]
+        self.assertEqual(kinds, ["Unreliable", "Unreliable", "Unreliable", "Input", "Unreliable"])
+        unreliable = int(MessageType.UNRELIABLE)
+        self.assertEqual(session.traffic.came[unreliable] - before[unreliable], 4 * ONE + 18)
 
     def test_inputs_beyond_the_allowed_rate_are_counted(self) -> None:
         pair = Pair(max_input_hz=10)

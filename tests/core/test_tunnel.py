@@ -9,7 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from gamenet.core import frames
 from gamenet.core.frames import Kind
 from gamenet.core.tunnel import MAX_FLYING_BYTES, Tunnel
-from gamenet.core.wire import ACKS_BYTES, MAX_BODY_BYTES, MAX_UNRELIABLE_BYTES
+from gamenet.core.wire import ACKS_BYTES, MAX_BODY_BYTES, MAX_UNRELIABLE_BYTES, MessageType
 from gamenet.events import Received, Unreliable
 from tests.core.pair import PERFECT, Conditions, Pair
 
@@ -131,7 +131,7 @@ class FlowTests(SynchronousTestCase):
         def burst() -> None:
             for number in range(40):
                 payload = b"%02d" % number + bytes(MAX_UNRELIABLE_BYTES - 2)
-                pair.server_session.queue_unreliable(0, payload)
+                pair.server_session.queue_unreliable([(MessageType.UNRELIABLE, payload)])
 
         pair.server.run(burst)
         dropped = pair.server.counters.drop_send_tunnel
@@ -168,7 +168,7 @@ class FlowTests(SynchronousTestCase):
         written = len(pair.frames)
 
         def turn() -> None:
-            pair.server_session.queue_unreliable(0, b"loose")
+            pair.server_session.queue_unreliable([(MessageType.UNRELIABLE, b"loose")])
             pair.server_session.ping(pair.now)
             pair.server_session.queue_frame(frames.encode_data(False, 0, b"first"))
 
