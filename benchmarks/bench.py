@@ -33,7 +33,7 @@ CONTEST: Final = HERE / "contest"
 PEERS_FOLDER: Final = rig.ROOT / ".venv-peers"
 COPY: Final = rig.ROOT / "build" / "compiled"
 CASE_SECONDS: Final = 90.0
-"""After so long a contestant is killed, whatever it does."""
+"""After so long beside what is measured a contestant is killed, whatever it does."""
 SETTLE_SECONDS: Final = 0.25
 """After the load has stopped: until what it sent has reached the game."""
 USUAL: Final = {
@@ -55,8 +55,11 @@ class Failed(Exception):
 class Contestant:
     """A process that hears and says lines of JSON; gone at the end of ``with``."""
 
-    def __init__(self, command: Sequence[str], on: Sequence[int], tree: Path = rig.ROOT) -> None:
+    def __init__(
+        self, command: Sequence[str], on: Sequence[int], tree: Path = rig.ROOT, seconds: float = 0.0
+    ) -> None:
         self._name = Path(command[-1]).name
+        self._seconds = CASE_SECONDS + seconds
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115
         paths = (str(tree), str(HERE)) if command[0] == sys.executable else ()
         self._process = subprocess.Popen(
@@ -70,7 +73,7 @@ class Contestant:
             start_new_session=True,
             preexec_fn=(lambda: os.sched_setaffinity(0, on)) if on else None,
         )
-        self._hangs = threading.Timer(CASE_SECONDS, self._process.kill)
+        self._hangs = threading.Timer(CASE_SECONDS + seconds, self._process.kill)
         self._hangs.daemon = True
         self._hangs.start()
         self.pid = self._process.pid
@@ -113,7 +116,7 @@ class Contestant:
         status = self._process.wait()
         if status < 0:
             name = signal.Signals(-status).name
-            return f"{self._name} died of {name}, which it gets after {CASE_SECONDS:g} s"
+            return f"{self._name} died of {name}, which it gets after {self._seconds:g} s"
         self._errors.seek(0)
         said = self._errors.read().decode(errors="replace").strip().splitlines()
         return f"{self._name}: {said[-1] if said else 'ended'}"
@@ -219,18 +222,25 @@ class Bench:
             raise Failed(self.missing[peer.package])
         spec = self.spec(case)
         tree = COPY if peer.compiled else rig.ROOT
-        with Contestant(self._command(peer, peer.server), rig.first_core(), tree) as server:
+        seconds = spec["seconds"]
+        with Contestant(
+            self._command(peer, peer.server), rig.first_core(), tree, seconds
+        ) as server:
             said = server.ask(spec)
             self._note_limits(case.workload, said.get("limits") or {})
             # The server's own first figures pay for what it has not touched yet.
             server.ask("figures")
             script = peer.ping if case.workload == "W4" and peer.ping else peer.load
-            with Contestant(self._command(peer, script), rig.other_cores()[:1]) as load:
+            with Contestant(
+                self._command(peer, script), rig.other_cores()[:1], rig.ROOT, seconds
+            ) as load:
                 first = load.ask({**spec, **said})
                 if case.workload == "W6":
                     return self._crowd(case, server, load)
                 if not first.get("ready"):
                     raise Failed(f"the load is not ready: {first}")
+                if case.unit == report.QUEUED:
+                    return self._queue(server, load)
                 return self._play(case, server, load)
 
     def _note_limits(self, workload: str, raised: dict[str, Any]) -> None:
@@ -238,10 +248,24 @@ class Bench:
         for name, value in raised.items():
             known[name] = max(value, known.get(name, value))
 
+    def _queue(self, server: Contestant, load: Contestant) -> Sample:
+        """What messages take that wait for clients who do not acknowledge any."""
+        resident = rig.resident_bytes(server.pid)
+        before = server.ask("figures")
+        server.ask("fill")
+        time.sleep(self._warm)
+        grown = rig.resident_bytes(server.pid) - resident
+        queued = server.ask("figures")["queued"] - before["queued"]
+        load.ask("stop")
+        if not queued:
+            raise Failed("nothing is queued")
+        return Sample({report.QUEUED: grown / queued})
+
     def _play(self, case: Case, server: Contestant, load: Contestant) -> Sample:
+        seconds = dict(case.spec).get("seconds", self._seconds)
         time.sleep(self._warm)
         before = server.ask("figures")
-        time.sleep(self._seconds)
+        time.sleep(seconds)
         after = server.ask("figures")
         done = load.ask("stop")
         late = done.get("load_late_p99_ms") or 0.0
@@ -249,17 +273,25 @@ class Bench:
             rig.note(f"    the load itself was late, by up to {late:.1f} ms")
         time.sleep(SETTLE_SECONDS)
         end = server.ask("figures")
-        if case.workload in ("W3", "W5", "W7") and after["players"] != case.n:
+        if case.workload in ("W3", "W5", "W7", "W8") and after["players"] != case.n:
             raise Failed(f"{after['players']} of {case.n} clients play")
         microseconds = (after["cpu"] - before["cpu"]) * 1e6
         counter, each = {
-            "W3": ("ticks", case.n), "W7": ("ticks", case.n), "W5": ("deliveries", 1),
+            "W3": ("ticks", case.n), "W7": ("ticks", case.n), "W8": ("ticks", case.n),
+            "W5": ("deliveries", 1),
         }.get(case.workload, ("messages", 1))  # fmt: skip
         count = (after[counter] - before[counter]) * each
         if not count:
-            raise Failed(f"no {counter} in {self._seconds:g} s")
+            raise Failed(f"no {counter} in {seconds:g} s")
         if case.workload == "W4":
             figures = {report.MEDIAN_TRIP: done["p50_us"], report.SLOW_TRIP: done["p99_us"]}
+        elif case.workload == "W8":
+            figures = {
+                report.CLIENT_TICK: microseconds / count,
+                report.REACTOR_PAUSE: after["reactor_pause_ms"],
+                report.TICK_PAUSE: after["latest_tick_ms"],
+                report.COLLECTOR: 1e8 * (after["gc"] - before["gc"]) / microseconds,
+            }
         else:
             figures = {case.unit: microseconds / count}
         return Sample(figures, _loss(case, done, end), after.get("tick_late_p99_ms"))
@@ -287,7 +319,7 @@ class Bench:
 
 def _loss(case: Case, done: dict[str, Any], end: dict[str, Any]) -> float | None:
     """The share that did not arrive of what one side sent; of inputs or states, what is more."""
-    if case.workload in ("W3", "W7"):
+    if case.workload in ("W3", "W7", "W8"):
         states = done["lost"] / max(1, done["received"] + done["lost"])
         inputs = 1 - end["inputs"] / max(1, done["sent"])
         return max(0.0, states, inputs)
@@ -327,6 +359,8 @@ def run(bench: Bench, cases: Sequence[Case], runs: int) -> list[dict[str, Any]]:
                     continue
                 if report.PEERS[case.peer].compiled and not bench.has_copy:
                     continue
+                if case.workload == "W8" and number:
+                    continue  # it takes ten minutes
                 if report.PEERS[case.peer].package in bench.missing and case in errors:
                     continue
                 head = f"run {number + 1}/{runs}  {workload} {case.peer} n={case.n}"

@@ -22,7 +22,13 @@ SLOW_TRIP: Final = "us p99"
 JOINS: Final = "joins/s"
 MEMORY: Final = "KiB/client"
 IDLE: Final = "% of a core"
+QUEUED: Final = "B/queued message"
+REACTOR_PAUSE: Final = "ms longest pause of the reactor"
+TICK_PAUSE: Final = "ms latest tick"
+COLLECTOR: Final = "% of CPU in the collector"
 HELD: Final = "clients held"
+
+LONG_SECONDS: Final = 600.0
 
 MOST_LATE_MS: Final = 5.0
 MOST_LOSS: Final = 0.001
@@ -109,6 +115,8 @@ def _cases() -> Iterable[Case]:
     for loss in (5, 20):
         unit = f"{CLIENT_TICK}, {loss} % lost"
         yield Case("W7", "gamenet", 200, unit, (("loss", loss / 100),))
+    yield Case("W8", "gamenet", 50, QUEUED, (("queued", 500),))
+    yield Case("W8", "gamenet", 400, REACTOR_PAUSE, (("seconds", LONG_SECONDS),))
 
 
 CASES: Final = tuple(_cases())
@@ -186,6 +194,8 @@ def units(case: Case) -> tuple[str, ...]:
         return (MEDIAN_TRIP, SLOW_TRIP)
     if case.workload == "W6":
         return (JOINS, MEMORY, IDLE)
+    if case.unit == REACTOR_PAUSE:
+        return (CLIENT_TICK, REACTOR_PAUSE, TICK_PAUSE, COLLECTOR)
     return (case.unit,)
 
 

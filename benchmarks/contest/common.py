@@ -3,7 +3,7 @@
 A contestant is a server script and a load script, each a process of its own: the server on the
 first core, the load on the second. Both hear and say lines of JSON over stdin and stdout.
 
-1. The first line that both hear is the spec: ``workload`` ("W1" to "W7"), ``n`` clients, ``hz``,
+1. The first line that both hear is the spec: ``workload`` ("W1" to "W8"), ``n`` clients, ``hz``,
    ``seconds`` of the window, ``input_bytes``, ``state_bytes``, ``window`` messages in flight (W1,
    W2), ``message_bytes`` (W1, W2, W4), ``broadcast_bytes`` (W5), ``loss`` (share of datagrams that
    the load sheds itself, each way: W7), ``tls``, ``transport`` ("udp", "tcp" or "tls"; scripts that
@@ -78,15 +78,23 @@ def questions() -> Iterator[str]:
         yield json.loads(line)
 
 
-def answer_figures(figures: Callable[[], dict[str, Any]], *, then_exit: bool = True) -> None:
+def answer_figures(
+    figures: Callable[[], dict[str, Any]],
+    *,
+    then_exit: bool = True,
+    fill: Callable[[], None] | None = None,
+) -> None:
     """In a server: answer each line with ``cpu`` of this process and what *figures* returns.
 
     For a thread of its own, as ``in_background`` makes it, or for the main one while the game has
     another.
 
     :param then_exit: whether the process ends with its stdin, whatever its other threads do.
+    :param fill: what the line ``"fill"`` asks for beforehand (W8).
     """
-    for _ in questions():
+    for line in questions():
+        if line == "fill" and fill is not None:
+            fill()
         # First the time, so that collecting figures is never counted.
         cpu = time.process_time()
         say({"cpu": cpu, **figures()})
@@ -232,6 +240,50 @@ class Lateness:
         """99 % were late by at most so many milliseconds; then begin anew."""
         seconds, self._seconds = self._seconds, []
         return quantile(seconds, 0.99, 1e3)
+
+
+class Pauses:
+    """How long a server's reactor and its game's ticks were kept, since somebody asked, and what
+    the garbage collector took.
+
+    The reactor has a timer of its own for it, each 10 ms: what it is late beside its period is a
+    pause, whatever it was busy with.
+    """
+
+    BEAT_SECONDS: Final = 0.01
+
+    def __init__(self) -> None:
+        self.latest_tick = self._longest = self._collecting = self._began = self._beat_due = 0.0
+
+    def watch(self) -> None:
+        """Begin to look. The reactor runs, on a thread of its own."""
+        from twisted.internet import reactor
+        from twisted.internet.task import LoopingCall
+
+        gc.callbacks.append(self._collect)
+        reactor.callFromThread(LoopingCall(self._beat).start, self.BEAT_SECONDS)  # type: ignore[attr-defined]
+
+    def _beat(self) -> None:
+        now = time.monotonic()
+        if self._beat_due:
+            self._longest = max(self._longest, now - self._beat_due)
+        self._beat_due = now + self.BEAT_SECONDS
+
+    def _collect(self, phase: str, _: object) -> None:
+        if phase == "start":
+            self._began = time.thread_time()
+        else:
+            self._collecting += time.thread_time() - self._began
+
+    def take(self) -> dict[str, float]:
+        """The figures, in milliseconds and, for all time, seconds; then begin anew."""
+        longest, self._longest = self._longest, 0.0
+        latest, self.latest_tick = self.latest_tick, 0.0
+        return {
+            "reactor_pause_ms": 1e3 * longest,
+            "latest_tick_ms": 1e3 * latest,
+            "gc": self._collecting,
+        }
 
 
 class Phases:

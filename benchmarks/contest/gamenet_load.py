@@ -312,7 +312,14 @@ def main() -> None:
         gamenet_ping.play(spec)
         return
     clients = join_all(spec, spec["n"])
-    if workload in ("W3", "W7"):
+    if spec.get("queued"):
+        # In, and then silent.
+        told = common.Told()
+        common.say({"ready": True})
+        while not told.stop:
+            time.sleep(IDLE_SECONDS)
+        told.finish(sent=0, received=0, lost=0)
+    if workload in ("W3", "W7", "W8"):
         clock = horde.Clock(spec["hz"])
         parts = 1
         if spec["state_bytes"] > wire.SINGLE_STATE_BYTES:

@@ -6,6 +6,7 @@ configuration, and are told to whoever prints the table.
 
 from __future__ import annotations
 
+import os
 import tempfile
 import threading
 from pathlib import Path
@@ -45,7 +46,7 @@ def limits(spec: dict[str, Any]) -> dict[str, Any]:
             "frames_burst": 1_000_000,
             "tcp_bytes_per_second": MUCH,
         }
-    if spec["workload"] in ("W3", "W7") and spec["state_bytes"] * spec["hz"] > 32_768:
+    if spec["workload"] in ("W3", "W7", "W8") and spec["state_bytes"] * spec["hz"] > 32_768:
         raised["send_bytes_per_second"] = 4 * int(spec["state_bytes"] * spec["hz"])
     return raised
 
@@ -58,6 +59,10 @@ class Game:
         self.spec = spec
         self.messages = self.ticks = self.inputs = self.deliveries = 0
         self.late = common.Lateness()
+        self.filled = threading.Event()
+        self.pauses = common.Pauses()
+        if spec["workload"] == "W8":
+            self.pauses.watch()
 
     def run(self) -> None:
         """Play what the workload asks for."""
@@ -66,6 +71,8 @@ class Game:
             self.sit()
         elif workload == "W5":
             self.tell_all()
+        elif self.spec.get("queued"):
+            self.fill_all()
         elif workload in ECHOES:
             self.echo_reliable() if workload == "W2" else self.echo()
         else:
@@ -106,6 +113,7 @@ class Game:
                     server.send_state(player, state)
                 self.ticks += 1
                 self.late.add(tick.late_seconds)
+                self.pauses.latest_tick = max(self.pauses.latest_tick, tick.late_seconds)
 
     def tell_all(self) -> None:
         """Send everybody the same message each tick, once all are in."""
@@ -119,6 +127,22 @@ class Game:
                 self.deliveries += len(server.players)
                 self.ticks += 1
                 self.late.add(tick.late_seconds)
+
+    def fill_all(self) -> None:
+        """When asked to, send everybody messages that nobody acknowledges."""
+        server, size = self.server, self.spec["message_bytes"]
+        while server.running:
+            for event in server.events(WAIT_SECONDS):
+                if type(event) is gamenet.Posted:
+                    for _ in range(self.spec["queued"]):
+                        for player in server.players:
+                            server.send(player, os.urandom(size))
+                    self.filled.set()
+
+    def fill(self) -> None:
+        """Have that done; returns when it is. On the thread that answers questions."""
+        self.server.post("fill")
+        self.filled.wait()
 
     def sit(self) -> None:
         """See players come."""
@@ -137,6 +161,8 @@ class Game:
             "tick_late_p99_ms": self.late.take(),
             "inputs_missing": stats["inputs_missing"],
             "states_replaced": stats["states_replaced"],
+            "queued": sum(self.server.quality(it).queued_messages for it in self.server.players),
+            **self.pauses.take(),
             "dropped": {
                 name: count for name, count in stats.items() if name.startswith("drop_") and count
             },
@@ -164,7 +190,7 @@ def main() -> None:
     game = Game(server, spec)
     threading.Thread(target=game.run, daemon=True).start()
     common.say({"port": server.port, **said})
-    common.answer_figures(game.figures)
+    common.answer_figures(game.figures, fill=game.fill)
 
 
 if __name__ == "__main__":
