@@ -50,9 +50,13 @@ PLOTS = [
 FUZZ = [
     "atheris>=3",
 ]
+COMPLETION = [
+    "shtab>=1.7",
+]
 DEV = [
     *TEST,
     *DOCS,
+    *COMPLETION,
     "build>=1.2",
     "import-linter>=2.1",
     "mypy>=1.13",
@@ -135,7 +139,14 @@ setup(
         "cryptography>=42",
         "pyOpenSSL>=24.3",  # takes the certificates and keys of cryptography
     ],
-    extras_require={"test": TEST, "docs": DOCS, "plots": PLOTS, "fuzz": FUZZ, "dev": DEV},
+    extras_require={
+        "test": TEST,
+        "docs": DOCS,
+        "plots": PLOTS,
+        "fuzz": FUZZ,
+        "completion": COMPLETION,
+        "dev": DEV,
+    },
     entry_points={
         "console_scripts": ["gamenet = gamenet.cli:main"],
         "pytest11": ["pytest_gamenet = pytest_gamenet"],

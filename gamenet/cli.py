@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn, Self
 from gamenet._version import __version__
 from gamenet.certificates import add_command as add_cert
 from gamenet.chaos import parse_chaos
+from gamenet.cli_completion import add_completion
 from gamenet.cli_network import (
     add_chaos,
     add_proxy,
@@ -30,6 +31,7 @@ from gamenet.cli_network import (
     banner,
     profile_of,
     run_proxy,
+    share,
     simulation_flags,
 )
 from gamenet.cli_trust import add_commands
@@ -162,6 +164,26 @@ def _parser() -> argparse.ArgumentParser:
     _add_address(bots)
     bots.add_argument("--count", type=_count, default=10, metavar="N", help="players (default 10)")
     _add_run(bots, 10.0)
+    bots.add_argument(
+        "--ramp", type=_seconds, default=600.0, metavar="N", help="joins a second (default 600)"
+    )
+    bots.add_argument(
+        "--bot",
+        metavar="MODULE:CLASS",
+        help="your own players: a class made from gamenet.bots.Bot, looked for here first",
+    )
+    bots.add_argument(
+        "--max-rtt-ms",
+        type=_seconds,
+        metavar="MS",
+        help="fail if 1 in 100 round trips takes longer",
+    )
+    bots.add_argument(
+        "--max-loss",
+        type=share,
+        metavar="SHARE",
+        help="fail if more datagrams are lost: 0.05, or 5%%",
+    )
     bots.add_argument("--seed", type=int, default=0, help="where the bots go (default 0)")
     bots.add_argument("--quiet", action="store_true", help="no line a second")
     add_simulation(bots)
@@ -190,6 +212,7 @@ def _parser() -> argparse.ArgumentParser:
     add_proxy(commands)
     add_cert(commands)
     add_commands(commands)
+    add_completion(commands, parser)
     return parser
 
 
@@ -296,9 +319,12 @@ def _load(arguments: argparse.Namespace, interrupt: Interrupt) -> int:
         )
         outcome = run_demo(plan, interrupt, sys.stderr)
     else:
+        from gamenet.bots import load_bot
         from gamenet.demo.bot import Load
         from gamenet.demo.bots import run_bots
 
+        if arguments.bot and os.getcwd() not in sys.path[:1]:
+            sys.path.insert(0, os.getcwd())
         load = Load(
             address=arguments.address,
             count=arguments.count,
@@ -310,14 +336,27 @@ def _load(arguments: argparse.Namespace, interrupt: Interrupt) -> int:
             sim_seed=arguments.sim_seed,
             chaos=script,
             trace=arguments.trace,
+            ramp=arguments.ramp,
+            own=load_bot(arguments.bot) if arguments.bot else None,
             clock_zero=arguments.clock_zero,
         )
         outcome = run_bots(load, interrupt, sys.stderr, quiet=arguments.quiet)
     if outcome is None:
         return interrupt.status
     report, well = outcome
+    if arguments.command == "bots":
+        for line in _beyond(report, arguments.max_rtt_ms, arguments.max_loss):
+            report["errors"] += 1
+            report["error_lines"].append(line)
+            well = False
     _print(report, arguments.json, f"gamenet {arguments.command}")
     return 0 if well else 1
+
+
+def _beyond(report: Report, max_rtt_ms: float | None, max_loss: float | None) -> list[str]:
+    from gamenet.demo.report import beyond
+
+    return beyond(report, max_rtt_ms, max_loss)
 
 
 def _print(report: Report, as_json: bool, title: str) -> None:

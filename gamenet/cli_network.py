@@ -60,7 +60,7 @@ def add_proxy(commands: Any) -> None:
         ("corrupt", "get one bit flipped"),
     ):
         proxy.add_argument(
-            f"--sim-{name}", type=_share, metavar="SHARE", help=f"datagrams that {what}"
+            f"--sim-{name}", type=share, metavar="SHARE", help=f"datagrams that {what}"
         )
     proxy.add_argument(
         "--sim-burst",
@@ -124,9 +124,7 @@ def _add_flags(parser: argparse.ArgumentParser, profile: str, seed: str) -> None
         metavar="MS",
         help="how much more or less it is",
     )
-    group.add_argument(
-        "--sim-loss", type=_share, metavar="SHARE", help="of datagrams: 0.05, or 5%%"
-    )
+    group.add_argument("--sim-loss", type=share, metavar="SHARE", help="of datagrams: 0.05, or 5%%")
     group.add_argument(
         seed,
         dest="sim_seed",
@@ -284,15 +282,16 @@ def _bytes(text: str) -> int:
     return int(text)
 
 
-def _share(text: str) -> float:
+def share(text: str) -> float:
+    """A share on the command line: ``0.05``, or ``5%``."""
     number, percent, rest = text.partition("%")
     try:
-        share = float(number) / (100 if percent else 1)
+        value = float(number) / (100 if percent else 1)
     except ValueError:
-        share = math.nan
-    if rest or not 0 <= share <= 1:
+        value = math.nan
+    if rest or not 0 <= value <= 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a share: 0 to 1, or 5% for 0.05")
-    return share
+    return value
 
 
 def _number(least: float, most: float) -> Callable[[str], float]:

@@ -143,14 +143,24 @@ def load_game(path: str) -> AnyGame:
 
     :raises ConfigError: in one line, when it cannot be imported or is no game.
     """
+    return checked_game(load_attribute(path, "game", "tag:main"), path)
+
+
+def load_attribute(path: str, field: str, example: str) -> Any:
+    """What is at ``module:attribute``.
+
+    :param field: what a mistake is told of.
+    :param example: what a right one looks like.
+    :raises ConfigError: in one line, when it cannot be imported.
+    """
     module_name, _, attribute = path.partition(":")
     if not module_name or not attribute:
-        raise ConfigError("game", f"{path!r} is not module:attribute, such as tag:main")
+        raise ConfigError(field, f"{path!r} is not module:attribute, such as {example}")
     try:
         module = importlib.import_module(module_name)
     except SystemExit:
         raise ConfigError(
-            "game",
+            field,
             f"importing {module_name!r} tried to end the process; let the module start nothing "
             'unless __name__ == "__main__"',
         ) from None
@@ -163,12 +173,12 @@ def load_game(path: str) -> AnyGame:
             where = "; is it in the working directory?"
         text = error.msg if isinstance(error, SyntaxError) else str(error)
         raise ConfigError(
-            "game", f"cannot import {module_name!r}: {type(error).__name__}: {text}{where}"
+            field, f"cannot import {module_name!r}: {type(error).__name__}: {text}{where}"
         ) from None
     found = getattr(module, attribute, None)
     if found is None:
-        raise ConfigError("game", f"module {module_name!r} has no {attribute!r}")
-    return checked_game(found, path)
+        raise ConfigError(field, f"module {module_name!r} has no {attribute!r}")
+    return found
 
 
 def checked_game(found: Any, path: str) -> AnyGame:

@@ -6,6 +6,8 @@ import contextlib
 import io
 import os
 import signal
+import subprocess
+import sys
 import tempfile
 from typing import Any
 from unittest.mock import patch
@@ -32,7 +34,7 @@ class CommandLineTests(SynchronousTestCase):
     def test_helpNamesTheCommands(self) -> None:
         status, out, err = self.gamenet("--help")
         self.assertEqual((status, err), (0, ""))
-        for command in ("demo", "bots", "chat", "proxy", "cert", "passwd", "ticket"):
+        for command in ("demo", "bots", "chat", "proxy", "cert", "passwd", "ticket", "completion"):
             self.assertIn(command, out)
             self.assertEqual(self.gamenet(command, "--help")[0], 0)
 
@@ -89,6 +91,31 @@ class CommandLineTests(SynchronousTestCase):
             self.assertIn(expected, err)
             self.assertEqual(err.count("\n"), 1, err)
             self.assertTrue(err.endswith("\n"))
+
+    def test_aShellCompletesCommandsAndFlags(self) -> None:
+        for shell in ("bash", "zsh", "tcsh"):
+            status, script, err = self.gamenet("completion", shell)
+            self.assertEqual((status, err), (0, ""))
+            self.assertIn("passwd", script)
+        _, script, _ = self.gamenet("completion", "bash")
+        for words, expected in (("ch", ["chat"]), ("bots --max-", ["--max-loss", "--max-rtt-ms"])):
+            asked = f"gamenet {words}".split()
+            done = subprocess.run(
+                ["bash", "-c", f"{script}\nCOMP_WORDS=({' '.join(asked)}); "
+                 f"COMP_CWORD={len(asked) - 1}; _shtab_gamenet; printf '%s\\n' ${{COMPREPLY[@]}}"],
+                capture_output=True, text=True, check=False,
+            )  # fmt: skip
+            self.assertEqual(sorted(done.stdout.split()), expected, done.stderr)
+
+    def test_withoutItsLibraryCompletionSaysWhatToInstall(self) -> None:
+        with patch.dict(sys.modules, {"shtab": None}):
+            status, out, err = self.gamenet("completion", "bash")
+        self.assertEqual((status, out), (1, ""))
+        self.assertEqual(
+            err,
+            "gamenet completion: completion: needs shtab, which is not installed: "
+            "pip install gamenet[completion]\n",
+        )
 
 
 class ProofTests(SynchronousTestCase):

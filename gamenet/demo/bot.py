@@ -10,9 +10,10 @@ from collections import deque
 from dataclasses import dataclass
 from random import Random
 from time import monotonic
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import gamenet
+from gamenet.bots import Bot as OwnBot
 from gamenet.chaos import Chaos
 from gamenet.demo.field import ALL_BUTTONS
 from gamenet.demo.game import MAGIC, TICK_RATE, decode_state
@@ -22,7 +23,7 @@ from gamenet.events import NO_QUALITY, Resumed, Suspended
 from gamenet.impairment import Profile
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from gamenet.demo.report import Problems
     from gamenet.events import Event, Quality
@@ -69,6 +70,10 @@ class Load:
     """What happens to it. A ``kill`` is only told of: somebody else has the server."""
     trace: str = ""
     """File for what each bot saw."""
+    ramp: float = 600.0
+    """Bots that knock in a second, until all are there."""
+    own: type[OwnBot] | None = None
+    """Whose objects play instead of the demo's bots."""
     clock_zero: float | None = None
     """Where the server's game clock began, in monotonic seconds of this machine; None where that
     cannot be known."""
@@ -90,6 +95,8 @@ class Bot:
     :param via: a proxy to connect through.
     """
 
+    client_class = gamenet.GameClient
+
     def __init__(
         self,
         load: Load,
@@ -101,13 +108,14 @@ class Bot:
         trace: Trace | None = None,
     ) -> None:
         self.name = f"bot-{run}-{index:03}"
-        self.client = gamenet.GameClient(
+        self.client = self.client_class(
             load.address,
             user=self.name,
             insecure=load.insecure,
             ca_file=load.ca_file,
             rejoin=bool(load.chaos),
             via=via,
+            **self.settings(load),
         )
         self.started = False
         self.joined = False
@@ -149,6 +157,11 @@ class Bot:
         self._clock_known_at = SILENT
         self._tunnel_before = 0.0
         self._tunnel_since: float | None = None
+
+    @staticmethod
+    def settings(load: Load) -> dict[str, Any]:
+        """What else its client is to be told."""
+        return {}
 
     def start(self) -> None:
         """Begin to join; the outcome is an event of some later round.
@@ -324,4 +337,15 @@ class Bot:
             raise
         except Exception as error:
             self.over = True
-            self._problems.add(f"{self.name} failed: {type(error).__name__}: {error}")
+            self._problems.add(f"{self.name} failed: {self._tell(error)}")
+
+    def _tell(self, error: Exception) -> str:
+        return f"{type(error).__name__}: {error}"
+
+    def played(self, counters: Mapping[str, float]) -> bool:
+        """Whether it is in at the end, and has been heard.
+
+        :param counters: its client's.
+        """
+        in_flight = counters.get("inputs_in_flight", 0)
+        return self.joined and not self.over and self.inputs_sent > in_flight

@@ -24,6 +24,7 @@ from twisted.logger import globalLogPublisher
 from gamenet.cli_network import banner
 from gamenet.demo.bot import NUMBERED_SECONDS, SILENT, Bot, Load
 from gamenet.demo.game import TICK_RATE
+from gamenet.demo.guest import Guest
 from gamenet.demo.report import (
     LiveLine,
     Problems,
@@ -44,8 +45,6 @@ if TYPE_CHECKING:
 
 JOIN_SECONDS: Final = 10.0
 """How long the others wait for the last one to join and to open its UDP path."""
-JOINS_A_ROUND: Final = 20
-"""Bots that knock in one round: a rush of 600 a second, but not all in one instant."""
 QUIET_SECONDS: Final = 1.0
 """The end of play in which nobody begins to speak, so that all is heard before it ends."""
 DRAIN_SECONDS: Final = 4.0
@@ -109,8 +108,9 @@ class Crowd:
         self.load = load
         via = "" if proxy is None else f"127.0.0.1:{proxy.port}"
         self._trace = trace or Trace()
+        make = Bot if load.own is None else Guest
         self.bots = [
-            Bot(load, index, run, problems, via=via, trace=self._trace)
+            make(load, index, run, problems, via=via, trace=self._trace)
             for index in range(1, load.count + 1)
         ]
         self._problems = problems
@@ -119,7 +119,9 @@ class Crowd:
         self._mischief = Mischief(proxy, load.chaos, self._happened)
         self._slack = TROUBLE_SECONDS if load.in_trouble else 0.0
         self._round_at = time.monotonic()
+        self._round_seconds = 1.0 / (TICK_RATE if load.own is None else load.own.tick_rate)
         self._live_at = 0.0
+        self._playing_since = 0.0
         self._rtts: deque[float] = deque(maxlen=MOST_RTTS)
 
     def run(self, interrupted: Interrupted) -> tuple[Report, bool] | None:
@@ -143,11 +145,14 @@ class Crowd:
     def _run(self, interrupted: Interrupted) -> Report | None:
         bots = self.bots
         waiting = deque(bots)
-        limit = JOIN_SECONDS + self._slack
-        end = time.monotonic() + limit
+        limit = JOIN_SECONDS + self._slack + len(bots) / self.load.ramp
+        begun = time.monotonic()
+        end = begun + limit
         while time.monotonic() < end and not all(bot.over or bot.was_on_udp for bot in bots):
-            for _ in range(min(JOINS_A_ROUND, len(waiting))):
-                waiting.popleft().start()
+            due = 1 + int((time.monotonic() - begun) * self.load.ramp)
+            for _ in range(due - (len(bots) - len(waiting))):
+                if waiting:
+                    waiting.popleft().start()
             if self._round("joining", False, interrupted):
                 return None
         for bot in bots:
@@ -158,6 +163,7 @@ class Crowd:
         seconds = self.load.seconds if any(bot.joined for bot in bots) else 0.0
         first = self._sums()
         self._trace.begin(first.time)
+        self._playing_since = first.time
         end = first.time + seconds
         speak = max(seconds - QUIET_SECONDS, seconds / 2)
         for index, bot in enumerate(bots):
@@ -197,7 +203,7 @@ class Crowd:
         if now >= self._live_at:
             self._live_at = now + 1.0
             self._look(phase, playing)
-        self._round_at = max(self._round_at + 1.0 / TICK_RATE, now)
+        self._round_at = max(self._round_at + self._round_seconds, now)
         time.sleep(max(0.0, self._round_at - time.monotonic()))
         return interrupted()
 
@@ -210,8 +216,17 @@ class Crowd:
             f"{phase}: {sum(bot.joined and not bot.over for bot in self.bots)} of "
             f"{len(self.bots)} in, {len(rtts)} over UDP, "
             f"round trip {(percentile(rtts, 0.5) or 0.0) * 1e3:.1f} ms, {heard} lines heard, "
-            f"{self._problems.count} errors"
+            f"{self._problems.count} errors",
+            self._share_done(phase),
         )
+
+    def _share_done(self, phase: str) -> float:
+        """How much of the run is over, 0 to 1: of joining by bots, then of playing by time."""
+        if phase == "joining":
+            return sum(bot.over or bot.was_on_udp for bot in self.bots) / len(self.bots)
+        if phase == "playing":
+            return min(1.0, (time.monotonic() - self._playing_since) / self.load.seconds)
+        return 1.0
 
     def _hush(self) -> None:
         for bot in self.bots:
@@ -315,8 +330,7 @@ class Crowd:
         stats = [bot.client.stats() for bot in self.bots]
         report["drops"] = added(*(causes(counters) for counters in stats))
         report["played"] = sum(
-            bot.joined and not bot.over and bot.inputs_sent > counters.get("inputs_in_flight", 0)
-            for bot, counters in zip(self.bots, stats, strict=True)
+            bot.played(counters) for bot, counters in zip(self.bots, stats, strict=True)
         )
 
     def _count_sessions(self, report: Report) -> None:

@@ -84,6 +84,7 @@ means, and why sent is always received + unacknowledged + unanswered + lost."""
 MAX_ERROR_LINES: Final = 20
 """Lines of text that a report holds about what went wrong; ``errors`` counts all of it."""
 MAX_LINE_CHARACTERS: Final = 400
+BAR_CHARACTERS: Final = 20
 
 Report = dict[str, Any]
 """A value for each of :data:`KEYS`."""
@@ -150,6 +151,27 @@ def added(*tables: Mapping[str, int]) -> dict[str, int]:
     names = sorted({name for table in tables for name in table})
     sums = {name: sum(table.get(name, 0) for table in tables) for name in names}
     return {name: count for name, count in sums.items() if count}
+
+
+def beyond(report: Report, max_rtt_ms: float | None, max_loss: float | None) -> list[str]:
+    """What of a report is worse than somebody allows, a sentence each.
+
+    :param max_rtt_ms: of 99 in 100 round trips.
+    :param max_loss: of datagrams, 0 to 1; the mean of both ways and all bots.
+    """
+    found = []
+    for key, most, name, flag in (
+        ("rtt_p99_ms", max_rtt_ms, "99 % of round trips: {} ms", "--max-rtt-ms"),
+        ("loss", max_loss, "lost datagrams: a share of {}", "--max-loss"),
+    ):
+        if most is None:
+            continue
+        value = report[key]
+        if value is None:
+            found.append(f"{flag} {most:g} cannot be told: nothing was measured")
+        elif value > most:
+            found.append(f"{name.format(f'{value:g}')}, more than {flag} {most:g}")
+    return found
 
 
 def table(report: Report) -> str:
@@ -241,11 +263,17 @@ class LiveLine:
         self._terminal = stream.isatty()
         self._width = 0
 
-    def show(self, text: str) -> None:
-        """Say how it goes now."""
+    def show(self, text: str, share: float | None = None) -> None:
+        """Say how it goes now.
+
+        :param share: how much is done, 0 to 1: a bar on a terminal. None has none.
+        """
         if self._quiet:
             return
         if self._terminal:
+            if share is not None:
+                done = round(share * BAR_CHARACTERS)
+                text = f"[{'#' * done}{'.' * (BAR_CHARACTERS - done)}] {text}"
             text = text[: shutil.get_terminal_size().columns - 1]
             self._stream.write("\r" + text.ljust(self._width))
             self._width = len(text)

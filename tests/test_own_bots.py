@@ -1,0 +1,130 @@
+"""Bots of one's own, and when a run of bots has gone well enough."""
+
+from __future__ import annotations
+
+import io
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from gamenet.bots import Bot as OwnBot
+from gamenet.demo import bots as bots_module
+from gamenet.demo.bot import Load
+from gamenet.demo.bots import Crowd
+from gamenet.demo.guest import Guest
+from gamenet.demo.report import LiveLine, Problems, beyond, blank
+
+LOAD = Load(address="127.0.0.1:7777", count=9, seconds=1.0, insecure=True)
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+class GuestTests(SynchronousTestCase):
+    def test_eachHasAnObjectWithAChanceOfItsOwn(self) -> None:
+        load = Load(address="127.0.0.1:7777", count=2, seconds=1.0, own=OwnBot, seed=3)
+        guests = [Guest(load, index, "abc123", Problems()) for index in (1, 2, 2)]
+        for guest in guests:
+            guest._make()
+        self.assertEqual([guest._own.index for guest in guests], [1, 2, 2])
+        drawn = [guest._own.random.random() for guest in guests]
+        self.assertNotEqual(drawn[0], drawn[1])
+        self.assertEqual(drawn[1], drawn[2])
+        self.assertIs(guests[0]._own.client, guests[0].client)
+
+    def test_itsClientIsOfItsGame(self) -> None:
+        class Runner(OwnBot):
+            game_name = "sum/1"
+            input_bits = 8
+
+        load = Load(address="127.0.0.1:7777", count=1, seconds=1.0, own=Runner)
+        guest = Guest(load, 1, "abc123", Problems())
+        config = guest.client.config
+        self.assertEqual((config.game_name, config.input_bits), ("sum/1", 8))
+
+    def test_oneThatCannotBeMadeIsAProblemAndNotTheEnd(self) -> None:
+        class Picky(OwnBot):
+            def __init__(self, needed: int) -> None:
+                self.needed = needed
+
+        problems = Problems()
+        load = Load(address="127.0.0.1:7777", count=1, seconds=1.0, own=Picky)
+        guest = Guest(load, 1, "abc123", problems)
+        guest.start()
+        self.assertTrue(guest.over)
+        self.assertIn("missing 1 required positional argument: 'needed'", problems.lines[0])
+
+
+class RampTests(SynchronousTestCase):
+    def starts(self, ramp: float, rounds_a_second: float, rounds: int) -> list[int]:
+        """How many knock in each round."""
+        now = [0.0]
+        self.patch(bots_module.time, "monotonic", lambda: now[0])
+        load = Load(address="127.0.0.1:7777", count=9, seconds=1.0, ramp=ramp)
+        crowd = Crowd(load, Problems(), LiveLine(io.StringIO(), quiet=True))
+        started: list[float] = []
+        for bot in crowd.bots:
+            self.patch(bot, "start", lambda: started.append(now[0]))
+        counts: list[int] = []
+
+        def round_(phase: str, playing: bool, interrupted: object) -> bool:
+            counts.append(len(started) - sum(counts))
+            now[0] += 1 / rounds_a_second
+            return len(counts) >= rounds
+
+        self.patch(crowd, "_round", round_)
+        self.assertIs(crowd._run(lambda: False), None)
+        return counts
+
+    def test_soManyKnockInASecond(self) -> None:
+        self.assertEqual(self.starts(4.0, 4.0, 4), [1, 1, 1, 1])
+        self.assertEqual(self.starts(64.0, 32.0, 6), [1, 2, 2, 2, 2, 0])
+
+
+class ThresholdTests(SynchronousTestCase):
+    def test_whatIsNotAskedForIsNotJudged(self) -> None:
+        self.assertEqual(beyond(blank(), None, None), [])
+
+    def test_whatIsWorseIsTold(self) -> None:
+        report = blank() | {"rtt_p99_ms": 63.5, "loss": 0.02}
+        self.assertEqual(beyond(report, 63.5, 0.02), [])
+        self.assertEqual(
+            beyond(report, 50.0, 0.01),
+            [
+                "99 % of round trips: 63.5 ms, more than --max-rtt-ms 50",
+                "lost datagrams: a share of 0.02, more than --max-loss 0.01",
+            ],
+        )
+
+    def test_whatWasNotMeasuredIsNotGoodEnough(self) -> None:
+        self.assertEqual(
+            beyond(blank(), 50.0, 0.1),
+            [
+                "--max-rtt-ms 50 cannot be told: nothing was measured",
+                "--max-loss 0.1 cannot be told: nothing was measured",
+            ],
+        )
+
+
+class BarTests(SynchronousTestCase):
+    def test_aTerminalHasABarWhereItIsKnownHowMuchIsDone(self) -> None:
+        terminal = Terminal()
+        line = LiveLine(terminal)
+        for share in (0.0, 0.5, 1.0, None):
+            line.show("playing", share)
+        shown = [part.rstrip() for part in terminal.getvalue().split("\r")[1:]]
+        self.assertEqual(
+            shown,
+            [
+                f"[{'.' * 20}] playing",
+                f"[{'#' * 10}{'.' * 10}] playing",
+                f"[{'#' * 20}] playing",
+                "playing",
+            ],
+        )
+
+    def test_elsewhereThereIsNone(self) -> None:
+        stream = io.StringIO()
+        LiveLine(stream).show("playing", 0.5)
+        self.assertEqual(stream.getvalue(), "playing\n")
