@@ -50,12 +50,16 @@ PLOTS = [
 FUZZ = [
     "atheris>=3",
 ]
+TOP = [
+    "rich>=13",
+]
 COMPLETION = [
     "shtab>=1.7",
 ]
 DEV = [
     *TEST,
     *DOCS,
+    *TOP,
     *COMPLETION,
     "build>=1.2",
     "import-linter>=2.1",
@@ -144,6 +148,7 @@ setup(
         "docs": DOCS,
         "plots": PLOTS,
         "fuzz": FUZZ,
+        "top": TOP,
         "completion": COMPLETION,
         "dev": DEV,
     },

@@ -34,6 +34,8 @@ from gamenet.cli_network import (
     share,
     simulation_flags,
 )
+from gamenet.cli_top import add_top
+from gamenet.cli_top import run as run_top
 from gamenet.cli_trust import add_commands
 from gamenet.errors import GamenetError
 
@@ -111,7 +113,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         except SystemExit as done:  # --help and --version have printed what they are for
             return int(done.code or 0)
         command = f"gamenet {arguments.command}"
-        if arguments.command in ("chat", "demo", "bots", "proxy"):
+        if arguments.command in ("chat", "demo", "bots", "proxy", "top"):
             return _play(arguments)
         return int(arguments.run(arguments))
     except KeyboardInterrupt:
@@ -209,6 +211,7 @@ def _parser() -> argparse.ArgumentParser:
     proof.add_argument("--ticket-file", metavar="FILE", help="join with the ticket in a file")
     add_simulation(chat)
 
+    add_top(commands)
     add_proxy(commands)
     add_cert(commands)
     add_commands(commands)
@@ -273,6 +276,9 @@ def _play(arguments: argparse.Namespace) -> int:
             return _chat(arguments, proof, interrupt)
         if arguments.command == "proxy":
             return run_proxy(arguments, interrupt)
+        if arguments.command == "top":
+            run_top(arguments, interrupt)
+            return interrupt.status if interrupt.requested else 0
         return _load(arguments, interrupt)
 
 

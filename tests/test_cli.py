@@ -34,7 +34,17 @@ class CommandLineTests(SynchronousTestCase):
     def test_helpNamesTheCommands(self) -> None:
         status, out, err = self.gamenet("--help")
         self.assertEqual((status, err), (0, ""))
-        for command in ("demo", "bots", "chat", "proxy", "cert", "passwd", "ticket", "completion"):
+        for command in (
+            "demo",
+            "bots",
+            "chat",
+            "proxy",
+            "cert",
+            "passwd",
+            "ticket",
+            "completion",
+            "top",
+        ):
             self.assertIn(command, out)
             self.assertEqual(self.gamenet(command, "--help")[0], 0)
 

@@ -97,6 +97,7 @@ _TWISTED = "Twisted only notes it, and does it in a later turn; there is no sess
 _ABORT = "Twisted forgets the socket in a later turn, and asks the kernel nothing"
 _NEW_FILE = "looks at the descriptor of a file that is new; only a folder is refused"
 _HAS_FILE = "Python knows the number of an open file"
+_ONLY_ASKS = "a command that only asks; tests/live/test_top.py and tests/test_top.py have it happen"
 _NO_MEMORY = "OpenSSL makes one unless there is no memory; Twisted logs it and cuts the connection"
 
 EXCLUDED = {
@@ -148,6 +149,11 @@ EXCLUDED = {
     "tls.ServerContext.serverConnectionForTLS SSL.Connection": _NO_MEMORY,
     "tls._BoundedTls.dataReceived abortConnection": _ABORT,
     "tls_folder.FolderContexts.serverConnectionForTLS SSL.Connection": _NO_MEMORY,
+    "top.Site.look except ConnectionRefusedError": _ONLY_ASKS,
+    "top.Site.look except HTTPException, ValueError, ConnectionResetError, "
+    "BrokenPipeError": _ONLY_ASKS,
+    "top.Site.look except OSError": _ONLY_ASKS,
+    "top.Site.look except TimeoutError": _ONLY_ASKS,
 }
 """Sites without a row, and why."""
 SIMULATED = ("baton", "connecting", "datagrams", "network", "reactor", "simulation", "streams")

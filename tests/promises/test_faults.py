@@ -1603,7 +1603,7 @@ class GameTests(FaultCase):
                 self.assertEqual(ended, [False])
                 self.assertEqual(len(self.flushLoggedErrors(type(error))), 1)
 
-    @row(at("game.load_game", "import_module", "except Exception"), seen="ConfigError")
+    @row(at("game.load_attribute", "import_module", "except Exception"), seen="ConfigError")
     def test_a_game_that_cannot_be_imported(self) -> None:
         for error in (Fault(), *failing(*DISK)):
             self.strike(importlib, "import_module", error, by="game")
