@@ -26,7 +26,7 @@ OUT ?= benchmarks/results/latest.json
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test fuzz check bench-quick bench-trust flood soak docs plots clean distclean setup format \
+.PHONY: help demo test fuzz check bench-quick bench-trust flood soak docs plots clean distclean setup dist format \
 	style types layers packaging compiled compiled-copy news bench peers
 
 help:
@@ -41,6 +41,7 @@ help:
 	@echo 'make soak         200 bots for MINUTES=10 at 5 % loss; one JSON line: does the server grow?'
 	@echo 'make docs         build the documentation into docs/_build/html'
 	@echo 'make plots        draw what docs/plots has, and write its figures.json'
+	@echo 'make dist         the source distribution and the wheel, into dist/'
 	@echo 'make format       rewrite the code in the project'\''s style'
 	@echo 'make news         what the next release will say it changed'
 	@echo 'make clean        remove what the other targets made, except the environment in $(VENV)'
@@ -172,6 +173,12 @@ $(PLOTTER): $(STAMP)
 	@echo "Installing the plotting library into $(VENV)"
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check --editable '.[plots]'
 	@touch $@
+
+# The source distribution, and from it the wheel: what is built is what others can build.
+dist: $(STAMP)
+	@rm -rf dist
+	@$(BIN)/python -m build --outdir dist . >dist.log 2>&1 || { tail -n 20 dist.log >&2; exit 1; }
+	@rm -f dist.log; ls -1 dist/*
 
 news: $(STAMP)
 	$(BIN)/python tests/packaging/check_news.py

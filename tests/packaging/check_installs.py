@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[2]
 PLUGIN = "twisted/plugins/gamenet_plugin.py"
 FIXTURES = "pytest_gamenet.py"
+EXTRAS = {"top": "rich", "completion": "shtab"}
+"""Extras for those who use gamenet, and a module that each brings."""
 
 # The tree, as it is laid out; what else lies in a checkout belongs to whoever put it there.
 FOLDERS = [
@@ -111,7 +113,8 @@ class Workshop:
         self.run([*pip_wheel, self.copy_tree(self.home / "for-wheel")], online=True)
         (wheel,) = self.wheels.glob("gamenet-*.whl")
         wheel.rename(self.built / wheel.name)
-        self.run([*pip_wheel, *needed_to_build, "uv"], online=True)
+        extras = f"{self.wheel()}[{','.join(EXTRAS)}]"
+        self.run([*pip_wheel, *needed_to_build, "uv", "mypy", extras], online=True)
         self.run([*self.pip(), "install", "--quiet", *needed_to_build, "uv"])
 
     def copy_tree(self, target: Path) -> Path:
@@ -198,6 +201,77 @@ def check_sdist(shop: Workshop) -> None:
     (rebuilt,) = out.glob("gamenet-*.whl")
     same = set(zipfile.ZipFile(rebuilt).namelist()) == set(zipfile.ZipFile(shop.wheel()).namelist())
     require(same, "the wheel built from the source distribution has other files")
+
+
+CONSUMER = """
+import gamenet
+
+
+class Move(gamenet.Message):
+    x: float
+    y: float
+
+
+@gamenet.game(game_name="typed/1", messages=(Move,))
+def main(server: gamenet.GameServer) -> None:
+    for tick in server.ticks():
+        for event in tick.events:
+            match event:
+                case gamenet.Received(player, Move(x, y)):
+                    server.send(player, Move(x + tick.dt, y))
+                case gamenet.Input(player, number, buttons):
+                    server.send_state(player, (number + buttons).to_bytes(8, "big"))
+                case gamenet.Left(player, reason):
+                    print(player.name, reason.name, server.quality(player).rtt_seconds)
+
+
+def play(address: str) -> float:
+    with gamenet.GameClient(address, messages=(Move,)) as client:
+        number: int = client.send_input(3)
+        client.send(Move(1.0, 2.0))
+        state = client.take_state()
+        return float(number) + (0.0 if state is None else state.server_time)
+"""
+MISTAKES = {
+    "client.send_input(3)": 'client.send_input("3")',
+    "server.send(player,": "server.send(player.name,",
+    "state.server_time": "state.time",
+}
+"""What a type checker must find."""
+
+
+def check_typed(shop: Workshop) -> None:
+    """Who uses gamenet gets its types: ``mypy --strict`` over a program of theirs says so."""
+    environment = shop.home / "consumer"
+    shop.run([sys.executable, "-m", "venv", "--without-pip", environment])
+    shop.run([*shop.pip(environment), "install", shop.wheel(), "mypy"])
+    folder = shop.home / "consumers"
+    folder.mkdir()
+    mypy = [environment / "bin" / "python", "-m", "mypy", "--strict", "--no-incremental"]
+    program = folder / "program.py"
+    program.write_text(CONSUMER, encoding="utf-8")
+    shop.run([*mypy, program])
+    spoiled = CONSUMER
+    for right, wrong in MISTAKES.items():
+        require(CONSUMER.count(right) == 1, f"the program has no {right}")
+        spoiled = spoiled.replace(right, wrong)
+    program.write_text(spoiled, encoding="utf-8")
+    try:
+        shop.run([*mypy, program])
+    except CheckFailed as failed:
+        require(f"Found {len(MISTAKES)} errors" in str(failed), str(failed))
+    else:
+        raise CheckFailed(f"nobody told that these are wrong: {list(MISTAKES.values())}")
+
+
+def check_extras(shop: Workshop) -> None:
+    """Each extra of users installs, and brings what it is for."""
+    environment = shop.home / "extras"
+    shop.run([sys.executable, "-m", "venv", "--without-pip", environment])
+    names = ",".join(EXTRAS)
+    shop.run([*shop.pip(environment), "install", f"{shop.wheel()}[{names}]"])
+    for module in EXTRAS.values():
+        shop.run([environment / "bin" / "python", "-c", f"import {module}"])
 
 
 # ---------------------------------------------------------------------------- how it installs
@@ -315,6 +389,8 @@ def main() -> int:
         checks: dict[str, Callable[[], None]] = {
             "contents of the wheel": partial(check_wheel, shop),
             "contents of the source distribution": partial(check_sdist, shop),
+            "types, for a program of somebody else's": partial(check_typed, shop),
+            "extras": partial(check_extras, shop),
         }
         for way in WAYS:
             checks[way] = partial(check_way, shop, way)
