@@ -20,6 +20,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
 from gamenet.config import ServerConfig
+from gamenet.doorbell import Bench
 from gamenet.errors import BridgeClosed, QueueFull
 from gamenet.events import Event, Posted, State
 
@@ -118,9 +119,12 @@ class Bridge:
         """When the reactor looks here next without being woken; it sets this."""
         self.pass_begins: Callable[[], None] | None = None
         """Called by ``publish`` before it wakes a game that waits."""
+        self.attended = False
+        """True while the reactor is in a turn, after which it looks whether it was ``asked``."""
+        self.asked = False
+        """The end of a pass came while the reactor was in a turn, and no wake was needed."""
         self._waiting = False
-        self._wakeup = threading.Lock()
-        self._wakeup.acquire()
+        self._bench = Bench()
         self._shortened = False
         self._close_lock = threading.Lock()
 
@@ -199,20 +203,31 @@ class Bridge:
             events.append(Posted(self._posted.popleft()))
         return events
 
+    @property
+    def _has_something(self) -> bool:
+        return bool(self._inbox or self._posted or self.closed)
+
     def wait(self, seconds: float) -> None:
         """Return when there is something to ``poll``, the bridge closes, or time is up."""
+        if self._has_something or seconds <= 0:
+            return
         deadline = self.clock() + seconds
+        left = seconds
+        bench = self._bench
+        bench.open()
         # Raised before the first look: whoever publishes after it sees the flag and wakes us. A
         # wake meant for an earlier wait may still be there, so looking goes on until time is up.
         self._waiting = True
         try:
-            while not (self._inbox or self._posted or self.closed):
+            while left > 0 and not self._has_something:
+                bench.sit(left)
+                if self._inbox:
+                    return  # as nearly always, without another look at the clock
                 left = deadline - self.clock()
-                if left <= 0:
-                    return
-                self._wakeup.acquire(timeout=min(left, threading.TIMEOUT_MAX))
         finally:
             self._waiting = False
+            if self.closed:
+                bench.close()
 
     def sleep_until(self, deadline: float) -> None:
         """Return at *deadline* on the monotonic clock, or as soon as the bridge closes."""
@@ -220,7 +235,7 @@ class Bridge:
             left = deadline - self.clock()
             if left <= 0:
                 return
-            self._wakeup.acquire(timeout=min(left, threading.TIMEOUT_MAX))
+            self._bench.sit_still(left)
 
     def submit(self, call: Callable[..., None], *args: Any) -> None:
         """Have the reactor thread call *call* with *args*; from any thread.
@@ -295,8 +310,12 @@ class Bridge:
             and not self._woken
             and self._wake is not None
         ):
-            self._woken = True
-            self._wake(0.0)
+            # First asked, then looked: the reactor does it the other way round at its turn's end.
+            self.asked = True
+            if not self.attended:
+                self.asked = False
+                self._woken = True
+                self._wake(0.0)
 
     def post(self, value: object) -> None:
         """Put a :class:`~gamenet.events.Posted` into the game's next events; from any thread.
@@ -323,6 +342,8 @@ class Bridge:
                 self._shortened = False
                 SWITCH_INTERVAL.restore()
         self._signal()
+        if not self._waiting:  # else the one who waits does
+            self._bench.close()
 
     def finish(self) -> None:
         """Close, and have verbs raise from here on."""
@@ -331,7 +352,4 @@ class Bridge:
 
     def _signal(self) -> None:
         """Let the waiting thread go on; once is as good as twice."""
-        try:
-            self._wakeup.release()
-        except RuntimeError:
-            pass
+        self._bench.ring()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from gamenet.bridge import LATEST_SECONDS
 from gamenet.faults import DEFECT
+from gamenet.waker import Waker
 
 if TYPE_CHECKING:
     from collections import deque
@@ -32,16 +33,17 @@ class Collector:
         self._look_due = 0.0
         self._armed: IDelayedCall | None = None
         self._dropped_unreliable = 0
+        self._is_draining = False
+        self._waker = Waker(host.reactor, self._woken)
         bridge.attach(host, self.wake)
         bridge.pass_begins = self._pass_begins
 
     def wake(self, delay: float) -> None:
         """Have the bridge drained within *delay* seconds. From any thread."""
-        reactor = self._host.reactor
         if delay:
-            reactor.callFromThread(self._look_after, delay)
+            self._host.reactor.callFromThread(self._look_after, delay)
         else:
-            reactor.callFromThread(self._woken)
+            self._waker.wake()
 
     def _look_after(self, delay: float) -> None:
         if not self._host.is_busy:
@@ -109,6 +111,27 @@ class Collector:
             run.append(message)
         host.run(host.queue_unreliable, player_ids, run)
 
+    def turn_begins(self) -> None:
+        """Nobody needs to wake the reactor from here on: it looks at the turn's end."""
+        self._bridge.attended = not self._is_draining
+
+    def turn_ends(self) -> None:
+        """Fetch what a game that was quick has answered within the turn, but only once: what it
+        says after that is fetched by a wake, when all else has been polled."""
+        bridge = self._bridge
+        if bridge.attended:
+            bridge.attended = False
+            if bridge.asked:
+                bridge.asked = False
+                self._is_draining = True
+                try:
+                    self.drain()
+                except Exception:
+                    # Whoever has ended a turn must not bear it: Twisted would close the UDP port.
+                    self._host.failed(DEFECT)
+                finally:
+                    self._is_draining = False
+
     def _look_during_pass(self) -> None:
         """Look at the bridge 5 ms into the game's next pass.
 
@@ -116,7 +139,7 @@ class Collector:
         game nothing, where a wake of ours in mid-pass costs both threads a change of hands.
         """
         host, bridge = self._host, self._bridge
-        if not host.is_busy:
+        if not (bridge.in_pass or bridge.next_pass) or not host.is_busy:
             return
         now = host.now()
         due = (now if bridge.in_pass else bridge.next_pass) + LATEST_SECONDS
@@ -127,8 +150,12 @@ class Collector:
         """The game is about to be woken: what it leaves is fetched at the end of its pass, or by a
         timer of ours, so it need not ask for one."""
         host = self._host
-        if host.is_busy:
-            self._look_at(host.time + LATEST_SECONDS, host.time)
+        now = host.time
+        if self._look is not None and self._look_due > now:
+            # Early enough. A timer put off with each message that comes would cost more.
+            self._bridge.looked_at = self._look_due
+        elif host.is_busy:
+            self._look_at(now + LATEST_SECONDS, now)
 
     def _look_at(self, due: float, now: float) -> None:
         if self._look is None:
@@ -141,8 +168,13 @@ class Collector:
         self._look = None
         self.drain()
 
+    def begin(self) -> None:
+        """Somebody is there: from here on the game's wakes take the short way. Repeatable."""
+        self._waker.open()
+
     def cancel(self) -> None:
-        """Nobody is there any more: no timer is left behind."""
+        """Nobody is there any more: no timer is left behind, and no descriptor."""
+        self._waker.close()
         for timer in (self._look, self._armed):
             if timer is not None:
                 timer.cancel()

@@ -183,7 +183,7 @@ class Host(Turns):
     def port_opened(self, protocol: LowLatencyProtocol) -> None:
         """A UDP port of this host is open."""
         self._ports.append(protocol)
-        self.ensure_beat()
+        self.begin()
 
     def port_closed(self, protocol: LowLatencyProtocol) -> None:
         """A UDP port of this host is closed."""
@@ -201,7 +201,7 @@ class Host(Turns):
     def track(self, protocol: ReliableProtocol) -> None:
         """A connection that the end of this host must wait for."""
         self._alive.add(protocol)
-        self.ensure_beat()
+        self.begin()
 
     def add_session(self, protocol: ReliableProtocol, session: Session, state: State) -> None:
         """A join is granted: route its datagrams and frames."""

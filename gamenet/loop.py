@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from gamenet.errors import LocalProtocolError
 from gamenet.events import Tick
-from gamenet.threads import check_may_block
+from gamenet.threads import check_may_block, may_still_block
 from gamenet.ticker import Ticker
 
 if TYPE_CHECKING:
@@ -81,10 +81,13 @@ class GameLoop(ABC):
 
     def _claim(self) -> Bridge:
         """Refuse a second thread, and threads that must not be here at all."""
-        if self._bridge is None or self._bridge.blocks:
+        bridge = self._bridge
+        mine = threading.get_ident()
+        if mine == self._owner and bridge is not None and may_still_block(mine):
+            return bridge
+        if bridge is None or bridge.blocks:
             check_may_block()
         bridge = self._live_bridge()
-        mine = threading.get_ident()
         if self._owner is None:
             self._owner = mine
         elif self._owner != mine:

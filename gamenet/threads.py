@@ -16,6 +16,7 @@ import time
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from twisted.logger import Logger
+from twisted.python import threadable
 
 from gamenet.errors import LocalProtocolError
 
@@ -73,12 +74,19 @@ def check_may_block() -> None:
     :raises LocalProtocolError: on the reactor's own thread, and in a forked child.
     """
     from twisted.internet import reactor
-    from twisted.python import threadable
 
     if _IN_CHILD:
         raise LocalProtocolError(FORKED)
     if getattr(reactor, "running", False) and threadable.isInIOThread():
         raise LocalProtocolError(OWN_THREAD)
+
+
+def may_still_block(thread: int) -> bool:
+    """Whether the thread at hand, which was let wait before, may; False says to look closer.
+
+    :param thread: its number.
+    """
+    return not _IN_CHILD and threadable.ioThread != thread
 
 
 def ensure_reactor(*, monotonic: bool = True) -> Any:

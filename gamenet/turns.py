@@ -115,6 +115,8 @@ class Turns(ABC):
         self._depth += 1
         if self._depth == 1:
             self.time = self.now()
+            if self._collector is not None:
+                self._collector.turn_begins()
             self.turn.room = self.sink.room
             self.turn.taken = self.sink.taken
         return self.time
@@ -138,6 +140,8 @@ class Turns(ABC):
                     self._flush()
         finally:
             self._depth -= 1
+            if self._depth == 0 and self._collector is not None:
+                self._collector.turn_ends()
 
     def run(self, call: Callable[..., None], *args: Any) -> None:
         """Call *call* in a turn of its own; a defect of ours is logged and goes no further."""
@@ -168,6 +172,12 @@ class Turns(ABC):
             self._collector.drain()
 
     # Time.
+
+    def begin(self) -> None:
+        """Something is there that needs the time, and a short way from the game. Repeatable."""
+        self.ensure_beat()
+        if self._collector is not None:
+            self._collector.begin()
 
     def ensure_beat(self) -> None:
         """Start the one timer that serves all sessions."""

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from twisted.python import threadable
 from twisted.trial.unittest import SynchronousTestCase
 
+from gamenet import threads as threads_module
 from gamenet.bridge import LATEST_SECONDS
 from gamenet.client_facade import GameClient
 from gamenet.errors import DisconnectReason, LocalProtocolError
@@ -342,6 +344,34 @@ class LatestTests(SynchronousTestCase):
         world.run(LATEST_SECONDS + 1e-6)
         self.assertEqual(world.server.counters.commands, carried_out + 1)
 
+    def test_passes_in_quick_succession_share_one_timer(self) -> None:
+        world = World(self, bridged=True)
+        world.join("ada")
+        world.run(1.0)
+        server, host, bridge = world.server.verbs, world.server.host, world.server.bridge
+        assert bridge is not None
+        assert bridge.pass_begins is not None
+        looks: list[float] = []
+        look_at = host._collector._look_at
+
+        def count(due: float, now: float) -> None:
+            looks.append(due)
+            look_at(due, now)
+
+        self.patch(host._collector, "_look_at", count)
+        for _ in range(4):
+            host.begin_turn()
+            bridge.pass_begins()
+            host.end_turn()
+            world.run(0.001)
+        self.assertEqual(len(looks), 1)
+        # Without a wake, and no later than by a timer of its own.
+        wakes, carried_out = world.server.machine.wakes, host.counters.commands
+        server.send(world.server.players["ada"], b"x")
+        world.run(LATEST_SECONDS + 1e-6)
+        self.assertEqual(world.server.machine.wakes, wakes)
+        self.assertEqual(host.counters.commands, carried_out + 1)
+
     def test_what_comes_while_the_reactor_fetches_is_fetched_after_5_ms(self) -> None:
         world = World(self, bridged=True)
         world.join("ada")
@@ -397,6 +427,20 @@ class ThreadTests(LoopCase):
             error = self.from_another_thread(taker)
             self.assertIsInstance(error, LocalProtocolError)
             self.assertIn("post()", str(error))
+
+    def test_a_thread_that_was_let_in_is_refused_once_it_must_not_wait(self) -> None:
+        from twisted.internet import reactor
+
+        server = self.server
+        server.events()
+        self.patch(threadable, "ioThread", threading.get_ident())
+        server.events()  # it is the reactor's, but that does not run
+        self.patch(reactor, "running", True)
+        self.assertRaises(LocalProtocolError, server.events)
+        self.patch(reactor, "running", False)
+        self.patch(threads_module, "_IN_CHILD", True)
+        self.patch(threadable, "ioThread", None)
+        self.assertRaises(LocalProtocolError, server.events)
 
     def test_a_second_thread_may_say_and_post_and_ask(self) -> None:
         self.world.take()

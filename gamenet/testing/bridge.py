@@ -70,10 +70,6 @@ class SimulatedBridge(Bridge):
             self.runner.look()
         return super().poll()
 
-    @property
-    def _has_something(self) -> bool:
-        return bool(self._inbox or self._posted or self.closed)
-
     def wait(self, seconds: float) -> None:
         """Let time pass until there is something to ``poll``, or it is over."""
         deadline = self.clock() + seconds

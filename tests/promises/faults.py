@@ -98,6 +98,7 @@ _ABORT = "Twisted forgets the socket in a later turn, and asks the kernel nothin
 _NEW_FILE = "looks at the descriptor of a file that is new; only a folder is refused"
 _HAS_FILE = "Python knows the number of an open file"
 _ONLY_ASKS = "a command that only asks; tests/live/test_top.py and tests/test_top.py have it happen"
+_ITS_NUMBER = "a bell knows its number"
 _NO_MEMORY = "OpenSSL makes one unless there is no memory; Twisted logs it and cuts the connection"
 
 EXCLUDED = {
@@ -107,21 +108,23 @@ EXCLUDED = {
     "chat.LineReader.start Thread": "raised before anything is open",
     "cli.Interrupt.__enter__ signal.signal": _MAIN_THREAD,
     "cli.Interrupt.__exit__ signal.signal": _MAIN_THREAD,
-    "cli.main fileno": _HAS_FILE,
     "cli.main fileno 2": "as os.dup2, in the same statement",
+    "cli.main fileno": _HAS_FILE,
     "cli.main open": "as os.dup2, in the same block",
     "client_host.ClientHost._open_udp stopListening as a value": "as that of _disconnected",
     "core.server_session.ServerSession._new_path _random_bytes as a value": _LATER,
     "daemon.Daemon._heed_hangup signal.signal": _MAIN_THREAD,
     "daemon.Daemon.stopService signal.signal": _MAIN_THREAD,
-    "facade.serve signal.signal": _MAIN_THREAD,
+    "doorbell.Bench.open fileno": _ITS_NUMBER,
+    "doorbell.Doorbell.close os.close": "closes what it has opened itself, and nobody else knows",
     "facade.serve signal.signal 2": _MAIN_THREAD,
+    "facade.serve signal.signal": _MAIN_THREAD,
     "game.GameThread.__init__ Thread": _MADE,
     "gate.open_files resource.getrlimit": "fails only for a limit that no system has",
     "gate.raise_open_files resource.getrlimit": "fails only for a limit that no system has",
     "joining.Door._session random_bytes as a value": _LATER,
-    "listening.Listening._adopt os.close": "closes what was opened a moment ago",
     "listening.Listening._adopt os.close 2": "closes what was duplicated a moment ago",
+    "listening.Listening._adopt os.close": "closes what was opened a moment ago",
     "low_latency.LowLatencyProtocol.startProtocol sendto as a value": _LATER,
     "metrics.StatusChannel._cut abortConnection": _ABORT,
     "metrics.StatusChannel.allHeadersReceived loseConnection": _TWISTED,
@@ -154,6 +157,7 @@ EXCLUDED = {
     "BrokenPipeError": _ONLY_ASKS,
     "top.Site.look except OSError": _ONLY_ASKS,
     "top.Site.look except TimeoutError": _ONLY_ASKS,
+    "waker.Waker.fileno fileno": _ITS_NUMBER,
 }
 """Sites without a row, and why."""
 SIMULATED = ("baton", "connecting", "datagrams", "network", "reactor", "simulation", "streams")

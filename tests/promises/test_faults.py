@@ -12,6 +12,7 @@ import errno
 import importlib
 import io
 import os
+import select
 import socket
 import sys
 import threading
@@ -91,6 +92,7 @@ from gamenet.service import GameServerService
 from gamenet.testing import Simulation, live
 from gamenet.testing.books import problems_of
 from gamenet.testing.datagrams import SimulatedPort
+from gamenet.waker import Waker
 from tests import certificates as made_here
 from tests.fakes import FakeTransport, Machine, Network, Stranger, StrangerFactory, random_bytes
 from tests.promises.faults import (
@@ -1152,6 +1154,98 @@ class WireTests(FaultCase):
         self.server.verbs.send(joined.player, b"hello")
         self.reactor.play(1.0)
         self.assertEqual(len(self.of(self.recorder, Suspended)), 1)
+
+
+class WakeTests(FaultCase):
+    """The ways between the two threads: where the short one fails, the long one is taken."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.reactor = SocketReactor()
+        self.bridge = Bridge()
+        self.addCleanup(self.bridge.close)
+        self.factory = GameServerFactory(
+            self.bridge,
+            ServerConfig(insecure=True),
+            reactor=self.reactor,
+            now=self.reactor.seconds,
+        )
+
+    def open(self) -> None:
+        port: Any = self.factory.listen_udp(0, LOOPBACK)
+        self.addCleanup(self.reactor.network.run, 1.0)
+        self.addCleanup(port.stopListening)
+
+    def is_carried_out(self, times: int = 1) -> None:
+        """What the game says is carried out, however often it says something."""
+        done: list[int] = []
+        for number in range(times):
+            self.bridge.submit(done.append, number)
+            self.bridge.end_pass()
+            for each in list(self.reactor.readers):
+                if isinstance(each, Waker):
+                    each.doRead()
+            self.reactor.run(0.0)
+        self.assertEqual(done, list(range(times)))
+
+    @row(at("doorbell._descriptors", "eventfd"), at("waker.Waker.open", "except OSError"))
+    def test_no_descriptor_is_left_for_the_reactor(self) -> None:
+        self.strike(os, "eventfd", os_error("EMFILE"), by="doorbell")
+        self.open()
+        self.assertFalse([each for each in self.reactor.readers if isinstance(each, Waker)])
+        self.is_carried_out(2)
+
+    @row(at("waker.Waker.open", "except OSError"))
+    def test_the_reactor_can_poll_no_more(self) -> None:
+        self.strike(self.reactor, "addReader", os_error("ENOSPC"), by="waker")
+        self.open()
+        self.is_carried_out(2)
+
+    @row(at("doorbell.Doorbell.ring", "os.write", "except BlockingIOError", "except OSError"))
+    def test_waking_fails(self) -> None:
+        self.open()
+        (waker,) = (each for each in self.reactor.readers if isinstance(each, Waker))
+        waker.wake()  # what is full holds a wake already
+        self.strike(os, "write", *failing("EAGAIN", "EBADF", "EIO"), by="doorbell")
+        self.is_carried_out(4)
+
+    @row(at("collector.Collector.turn_ends", "except Exception"))
+    def test_a_defect_of_ours_at_the_end_of_a_turn(self) -> None:
+        self.open()
+        host = self.factory.host
+        self.strike(host, "fetch", Fault())
+        host.begin_turn()
+        self.bridge.submit(lambda: None)
+        self.bridge.end_pass()
+        host.end_turn()
+        self.is_carried_out(2)
+        self.assertEqual(len(self.flushLoggedErrors(Fault)), 1)
+
+    @row(at("doorbell.Doorbell.hear", "os.read", "except OSError"))
+    def test_hearing_fails(self) -> None:
+        self.open()
+        self.strike(os, "read", *failing("EAGAIN", "EIO"), by="doorbell")
+        self.is_carried_out(3)
+
+    @row(at("doorbell.Bench.open", "except OSError"), at("doorbell._descriptors", "eventfd"))
+    def test_no_descriptor_is_left_for_the_game(self) -> None:
+        self.strike(os, "eventfd", os_error("EMFILE"), by="doorbell")
+        self.is_woken()
+
+    @row(at("doorbell.Bench.open", "except OSError"))
+    def test_only_one_descriptor_is_left_for_the_game(self) -> None:
+        self.strike(select, "epoll", os_error("EMFILE"), by="doorbell")
+        self.is_woken()
+
+    def is_woken(self) -> None:
+        """A game that waits hears of an event all the same."""
+        game = threading.Thread(target=self.bridge.wait, args=(60.0,), daemon=True)
+        game.start()
+        while not self.bridge._waiting:
+            pass
+        self.bridge.post("now")
+        game.join(60.0)
+        self.assertFalse(game.is_alive())
 
 
 class RelayTests(FaultCase):
