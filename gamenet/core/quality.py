@@ -211,6 +211,23 @@ class PathQuality:
         self._rolled_acked, self._rolled_lost = self.acked, self.lost
         self._rolled_received, self._rolled_expected = self.received, self._expected
 
+    def is_settled(self, highest: int) -> bool:
+        """Whether another roll would find nothing to count, as long as nothing happens.
+
+        :param highest: the highest packet number received.
+        """
+        return (
+            not self._sent
+            and self._rolled_received == self.received
+            and self._rolled_expected == highest + 1
+            and self._rolled_acked == self.acked
+            and self._rolled_lost == self.lost
+        )
+
+    def rested(self, now: float) -> None:
+        """Nothing was counted until *now*, where the last roll would have been."""
+        self._rolled = now
+
     @property
     def label(self) -> Label:
         """One word for a player; the bounds are Mirror's for RTT and jitter, halved for fairness

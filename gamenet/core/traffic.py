@@ -9,6 +9,7 @@ anyway or when the session looks at the time; a session where nothing happens is
 
 from __future__ import annotations
 
+from math import inf
 from struct import error as StructError
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -48,6 +49,9 @@ class Period(NamedTuple):
     sent: list[int]
 
 
+_NO_PERIOD: Final = Period(RATE_SECONDS, NOTHING, [0] * _TYPES, [0] * _TYPES)
+
+
 class Rates(NamedTuple):
     """What went each way in a second."""
 
@@ -66,12 +70,13 @@ class Series:
     :param now: monotonic seconds.
     """
 
-    __slots__ = ("_rows", "_tenth", "_totals", "due")
+    __slots__ = ("_rows", "_tenth", "due", "totals")
 
     def __init__(self, now: float) -> None:
         self._rows = bytearray()
         self._tenth = int(now * SAMPLE_HZ)
-        self._totals = NOTHING
+        self.totals = NOTHING
+        """All that was counted by the last row."""
         self.due = (self._tenth + 1) / SAMPLE_HZ
         """When the next row is complete, in monotonic seconds."""
 
@@ -96,7 +101,7 @@ class Series:
             return
         self._tenth = tenth
         self.due = (tenth + 1) / SAMPLE_HZ
-        before, self._totals = self._totals, totals
+        before, self.totals = self.totals, totals
         rows = self._rows
         if count == 1:
             try:
@@ -132,14 +137,7 @@ class Series:
         """Write *count* rows, whatever they hold."""
         if totals == before:
             # Nothing came and nothing went: all are the same.
-            row_bytes = _pack(
-                min(int(rtt * TIMES_A_SECOND + 0.5), _MOST_16),
-                min(int(jitter * TIMES_A_SECOND + 0.5), _MOST_16),
-                int(loss_in * LOSS_STEPS + 0.5),
-                int(loss_out * LOSS_STEPS + 0.5),
-                *NOTHING,
-            )
-            self._rows += row_bytes * min(count, MAX_SAMPLES)
+            self._rows += _quiet_row(rtt, jitter, loss_in, loss_out) * min(count, MAX_SAMPLES)
             return
         for row in range(max(0, count - MAX_SAMPLES), count):
             came, went, datagrams_came, datagrams_went = (
@@ -161,6 +159,19 @@ class Series:
         """All rows, packed, the newest last; from any thread."""
         return bytes(self._rows)[-_RING_BYTES:]
 
+    def rows_at_rest(self, now: float, quality: PathQuality) -> bytes:
+        """As ``rows``, with those of nothing that would be written by *now*; from any thread."""
+        rows = self.rows()
+        count = min(int(now * SAMPLE_HZ) - self._tenth, MAX_SAMPLES)
+        if count > 0:
+            rows += count * _quiet_row(
+                quality.estimator.latest,
+                quality.estimator.jitter,
+                quality.loss_in,
+                quality.loss_out,
+            )
+        return rows[-_RING_BYTES:]
+
 
 class Traffic:
     """Counts of a session's messages, and what follows from them.
@@ -168,7 +179,7 @@ class Traffic:
     :param now: monotonic seconds.
     """
 
-    __slots__ = ("_began", "_last", "_totals", "came", "due", "sent", "series")
+    __slots__ = ("_began", "_last", "_rests_since", "_totals", "came", "due", "sent", "series")
 
     def __init__(self, now: float) -> None:
         self.came = [0] * _TYPES
@@ -180,7 +191,9 @@ class Traffic:
         """When ``look`` has something to do, in monotonic seconds."""
         self._began = now
         self._totals = NOTHING
-        self._last = Period(RATE_SECONDS, NOTHING, self.came[:], self.sent[:])
+        self._last = _NO_PERIOD
+        self._rests_since = inf
+        """When ``rest`` was called, while nothing has happened since."""
 
     def count_sent(self, messages: list[tuple[int, bytes]]) -> None:
         """Messages leave: (type byte, payload) each."""
@@ -213,9 +226,56 @@ class Traffic:
             self._last = Period(seconds, more, self.came, self.sent)
             self.came, self.sent = [0] * _TYPES, [0] * _TYPES
 
-    def rates(self) -> Rates:
-        """Rates of the last whole second; all zero in the first. From any thread."""
-        seconds, totals, came, sent = self._last
+    def is_settled(self, totals: Totals) -> bool:
+        """Whether another look would find nothing to count, as long as nothing happens.
+
+        :param totals: all that was counted by now.
+        """
+        return self._totals == totals and self.series.totals == totals
+
+    def rest(self, now: float) -> None:
+        """Nobody looks from now on until ``stir``: there is nothing to count."""
+        self._rests_since = now
+        self.due = 0.0  # whatever is counted next stirs first
+
+    def rested(self, now: float) -> None:
+        """Nothing was counted until *now*, where the last look would have been."""
+        self._began = now
+        self._last = _NO_PERIOD
+
+    def stir(self, looked: float, quality: PathQuality) -> None:
+        """Write the rows that the looks that were spared would have written.
+
+        :param looked: when the last of them would have been; nothing was counted by then.
+        """
+        series = self.series
+        estimator = quality.estimator
+        series.add(
+            looked,
+            estimator.latest,
+            estimator.jitter,
+            quality.loss_in,
+            quality.loss_out,
+            series.totals,
+        )
+        self.due = series.due
+        self._rests_since = inf
+
+    def samples(self, now: float, quality: PathQuality) -> bytes:
+        """The rows of the samples, packed, the newest last; from any thread."""
+        since = self._rests_since
+        if since == inf:
+            return self.series.rows()
+        seconds = max(0, int((now - since) / RATE_SECONDS))
+        return self.series.rows_at_rest(since + seconds * RATE_SECONDS, quality)
+
+    def rates(self, now: float = 0.0) -> Rates:
+        """Rates of the last whole second; all zero in the first. From any thread.
+
+        :param now: monotonic seconds; while nothing happens, nobody else notices how they pass.
+        """
+        rests = now - self._rests_since >= RATE_SECONDS
+        seconds, totals, came, sent = _NO_PERIOD if rests else self._last
         bytes_in, bytes_out, datagrams_in, datagrams_out = totals
         return Rates(
             bytes_in / seconds,
@@ -225,6 +285,17 @@ class Traffic:
             _by_name(came, seconds),
             _by_name(sent, seconds),
         )
+
+
+def _quiet_row(rtt: float, jitter: float, loss_in: float, loss_out: float) -> bytes:
+    """The row of a tenth in which nothing came and nothing went."""
+    return _pack(
+        min(int(rtt * TIMES_A_SECOND + 0.5), _MOST_16),
+        min(int(jitter * TIMES_A_SECOND + 0.5), _MOST_16),
+        int(loss_in * LOSS_STEPS + 0.5),
+        int(loss_out * LOSS_STEPS + 0.5),
+        *NOTHING,
+    )
 
 
 def _share(number: int, row: int, rows: int) -> int:
