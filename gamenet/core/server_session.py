@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from gamenet.config import ServerConfig
     from gamenet.core.setup import Setup
 
+QUIET_SECONDS: Final = 1.0
+"""Who was sent nothing for so long is not waited for: a question about the time is answered."""
 _INPUT: Final = int(MessageType.INPUT)
 _INPUT_ACK: Final = int(MessageType.INPUT_ACK)
 _INPUT_TIMING: Final = int(MessageType.INPUT_TIMING)
@@ -138,8 +140,14 @@ class ServerSession(ServerRest):
         elif kind == _TIME:
             if len(payload) != TIME_QUERY.size:
                 raise WireError("TIME of the wrong length")
-            # Rides on the next datagram; the wait is told, so it does not count as round trip.
-            self._time_asked = (TIME_QUERY.unpack(payload)[0], now)
+            if self.turn.game_clock_zero is not None:
+                # Rides on the next datagram; the wait is told, so it does not count as round trip.
+                self._time_asked = (TIME_QUERY.unpack(payload)[0], now)
+            if now - self.last_datagram_out >= QUIET_SECONDS:
+                # But no other is to be expected: what is owed leaves now, and nobody waits for it.
+                self._acks_due = True
+                self.next_tick = self._timer
+                self.mark_dirty()
         else:
             raise WireError(f"message of type {kind} from a client")
 
