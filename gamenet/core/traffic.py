@@ -10,6 +10,7 @@ anyway or when the session looks at the time; a session where nothing happens is
 from __future__ import annotations
 
 from math import inf
+from struct import Struct
 from struct import error as StructError
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -34,6 +35,9 @@ _MOST_16: Final = 0xFFFF
 _MOST_8: Final = 0xFF
 _RING_BYTES: Final = MAX_SAMPLES * ROW.size
 _pack: Final = ROW.pack
+_COUNTS: Final = Struct("!HHBB")
+"""The latter half of a row."""
+_pack_counts: Final = _COUNTS.pack
 
 Totals = tuple[int, int, int, int]
 """Bytes in and out, datagrams in and out."""
@@ -139,21 +143,29 @@ class Series:
             # Nothing came and nothing went: all are the same.
             self._rows += _quiet_row(rtt, jitter, loss_in, loss_out) * min(count, MAX_SAMPLES)
             return
-        for row in range(max(0, count - MAX_SAMPLES), count):
-            came, went, datagrams_came, datagrams_went = (
-                _share(by_now - by_then, row, count)
-                for by_now, by_then in zip(totals, before, strict=True)
-            )
-            self._rows += _pack(
-                min(int(rtt * TIMES_A_SECOND + 0.5), _MOST_16),
-                min(int(jitter * TIMES_A_SECOND + 0.5), _MOST_16),
-                int(loss_in * LOSS_STEPS + 0.5),
-                int(loss_out * LOSS_STEPS + 0.5),
-                min(came, _MOST_16),
-                min(went, _MOST_16),
-                min(datagrams_came, _MOST_8),
-                min(datagrams_went, _MOST_8),
-            )
+        quality = _quiet_row(rtt, jitter, loss_in, loss_out)[: -_COUNTS.size]
+        came, went = totals[0] - before[0], totals[1] - before[1]
+        datagrams_came, datagrams_went = totals[2] - before[2], totals[3] - before[3]
+        # Each gets what is due by its end less what was due by the one before, in place: this is
+        # most of what an idle player costs.
+        row = max(0, count - MAX_SAMPLES)
+        a, b = came * row // count, went * row // count
+        c, d = datagrams_came * row // count, datagrams_went * row // count
+        rows = self._rows
+        while row < count:
+            row += 1
+            e, f = came * row // count, went * row // count
+            g, h = datagrams_came * row // count, datagrams_went * row // count
+            try:
+                rows += quality + _pack_counts(e - a, f - b, g - c, h - d)
+            except StructError:
+                rows += quality + _pack_counts(
+                    min(e - a, _MOST_16),
+                    min(f - b, _MOST_16),
+                    min(g - c, _MOST_8),
+                    min(h - d, _MOST_8),
+                )
+            a, b, c, d = e, f, g, h
 
     def rows(self) -> bytes:
         """All rows, packed, the newest last; from any thread."""
@@ -296,11 +308,6 @@ def _quiet_row(rtt: float, jitter: float, loss_in: float, loss_out: float) -> by
         int(loss_out * LOSS_STEPS + 0.5),
         *NOTHING,
     )
-
-
-def _share(number: int, row: int, rows: int) -> int:
-    """What the *row*-th of so many rows gets of a number."""
-    return number * (row + 1) // rows - number * row // rows
 
 
 def _by_name(counts: list[int], seconds: float) -> dict[str, TypeRate]:
