@@ -75,7 +75,16 @@ DEV = [
 COMPILED = [
     *("budget", "client_session", "clock", "delta", "fallback", "input_timing", "inputs"),
     *("keyring", "path", "quality", "rates", "record", "reliable_half", "seat", "server_flush"),
-    *("server_session", "session", "state_channel", "stream", "traffic", "tunnel", "turn"),
+    *(
+        "server_rest",
+        "server_session",
+        "session",
+        "state_channel",
+        "stream",
+        "traffic",
+        "tunnel",
+        "turn",
+    ),
     *("window", "wire"),
 ]
 

@@ -203,6 +203,10 @@ class LeanClient:
         self._clock = ServerClock()
         self._lead = InputLead()
         self._next_state_ack = self._next_time = self._silent_until = 0.0
+        self.last_sent = time.monotonic()
+        """When the last datagram left."""
+        self.owes_acks = False
+        """Whether a datagram came that asks for an acknowledgement, and none has left since."""
         self.sent: list[bytes] | None = None
         """Every datagram that left, where somebody asked for it by making this a list."""
 
@@ -320,6 +324,7 @@ class LeanClient:
         data = self.sealer.seal(kind, body)
         assert self.udp is not None
         self.udp.sendto(data, self.server)
+        self.last_sent = time.monotonic()
         self.datagrams_sent += 1
         if self.sent is not None:
             self.sent.append(data)
@@ -370,6 +375,7 @@ class LeanClient:
                 self.send(wire.DatagramKind.RESPONSE, body[: wire.CHALLENGE_BYTES])
             if kind != wire.DatagramKind.DATA:
                 continue
+            self.owes_acks = self.owes_acks or len(body) > wire.ACKS_BYTES
             for message, payload in wire.split_messages(body):
                 plain = message & wire.TYPE_MASK
                 if plain == wire.MessageType.STATE:
@@ -423,6 +429,7 @@ class LeanClient:
         if not messages and now < self._silent_until:
             return
         self._silent_until = now + ACK_SECONDS
+        self.owes_acks = False
         acks = wire.ACKS.pack(*self.window.acks())
         for part in wire.pack_messages(messages) if messages else [b""]:
             self.send(wire.DatagramKind.DATA, acks + part)

@@ -118,7 +118,7 @@ class ClientCommands(Host):
     def quality(self) -> Quality:
         """The path to the server."""
         assert self._session is not None
-        return quality_of(self._session)
+        return quality_of(self._session, self.now())
 
     def server_time(self) -> float:
         """The server's game clock in seconds."""

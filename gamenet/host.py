@@ -374,11 +374,14 @@ def _host_of(protocol: ReliableProtocol) -> str:
     return str(getattr(protocol.peer, "host", "?"))
 
 
-def quality_of(session: Session) -> Quality:
-    """What a session knows about its path; from any thread."""
+def quality_of(session: Session, now: float) -> Quality:
+    """What a session knows about its path; from any thread.
+
+    :param now: monotonic seconds.
+    """
     quality = session.quality
     estimator = quality.estimator
-    rates = session.traffic.rates()
+    rates = session.traffic.rates(now)
     lead, late, early, missing = session.input_figures
     offset, uncertainty = session.server_clock
     return Quality(
@@ -412,5 +415,5 @@ def quality_of(session: Session) -> Quality:
         inputs_missing=missing,
         clock_offset_seconds=offset,
         clock_uncertainty_seconds=uncertainty,
-        packed_samples=session.traffic.series.rows(),
+        packed_samples=session.traffic.samples(now, quality),
     )

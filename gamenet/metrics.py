@@ -145,7 +145,7 @@ def _waiting_commands(host: ServerHost) -> int:
 
 
 def _player(host: ServerHost, session: Session) -> dict[str, Any]:
-    quality = quality_of(session)
+    quality = quality_of(session, host.now())
     known = quality.label != "unknown"
     connection = host.connection_of(session)
     peer = connection.peer if connection is not None else None

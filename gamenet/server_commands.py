@@ -102,4 +102,4 @@ class ServerCommands(Host):
     def quality(self, player_id: int) -> Quality | None:
         """The path to a player; from any thread."""
         session = self.registry.by_player.get(player_id)
-        return None if session is None else quality_of(session)
+        return None if session is None else quality_of(session, self.now())

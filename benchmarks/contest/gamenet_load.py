@@ -132,12 +132,12 @@ class Reader:
     :param size: of the payload of each DATA frame.
     """
 
-    __slots__ = ("_acked", "_half", "_size", "_unread", "client", "pinged", "taken")
+    __slots__ = ("_acked", "_half", "_size", "_unread", "client", "spoken", "taken")
 
     def __init__(self, client: lean.LeanClient, size: int) -> None:
         self.client = client
         self.taken = self._acked = 0
-        self.pinged = time.monotonic()
+        self.spoken = time.monotonic()
         self._half = client.accept.window_messages // 2
         self._size = _LENGTH_BYTES + len(frames.encode_data(False, 0, bytes(size)))
         self._unread = b""
@@ -167,7 +167,7 @@ class Reader:
                 came += 1
             elif kind == frames.Kind.PING:
                 number = frames.decode_ping(data[start + _LENGTH_BYTES : after])
-                self.client.send_frame(frames.encode_ping(frames.Kind.PONG, number))
+                self._say(frames.encode_ping(frames.Kind.PONG, number))
             elif kind == frames.Kind.BYE:
                 raise lean.Gone("the server said BYE")
             start = after
@@ -180,16 +180,29 @@ class Reader:
         """Say what is taken, if it is so much more than was said."""
         if self.taken - self._acked >= least:
             self._acked = self.taken
-            self.client.send_frame(frames.encode_ack(self.taken))
+            self._say(frames.encode_ack(self.taken))
+
+    def _say(self, frame: bytes) -> None:
+        self.spoken = time.monotonic()
+        self.client.send_frame(frame)
 
     def beat(self, now: float) -> None:
-        """What a client does when it looks at its timer."""
+        """What a client does when it looks at its timer: a ping where it has said nothing for a
+        while, and a question about the time where it has sent no datagram."""
+        client = self.client
         self.acknowledge()
-        if now - self.pinged > PING_SECONDS:
-            self.pinged = now
-            self.client.send_frame(frames.encode_ping(frames.Kind.PING, 1))
-            self.client.send(wire.DatagramKind.PING, bytes(4))
-            self.client.look_at_udp()
+        if now - self.spoken > PING_SECONDS:
+            self._say(frames.encode_ping(frames.Kind.PING, 1))
+        self.take_datagrams()
+        if now - client.last_sent > PING_SECONDS:
+            client.flush()
+
+    def take_datagrams(self) -> None:
+        """Read what is there; what asks for an acknowledgement gets it."""
+        client = self.client
+        client.look_at_udp()
+        if client.owes_acks:
+            client.flush()
 
 
 def echo_reliable(
@@ -227,16 +240,22 @@ def listen(
     common.settle()
     readers = [Reader(client, size) for client in clients]
     poll = select.epoll()
-    by_file = {}
+    takes = {}
     for index, reader in enumerate(readers):
         # Not all at once.
-        reader.pinged -= PING_SECONDS * index / len(readers)
-        by_file[reader.client.stream.socket.fileno()] = reader
-        poll.register(reader.client.stream.socket.fileno(), select.EPOLLIN)
+        reader.spoken -= PING_SECONDS * index / len(readers)
+        reader.client.last_sent -= PING_SECONDS * index / len(readers)
+        assert reader.client.udp is not None
+        for file, take in (
+            (reader.client.stream.socket.fileno(), reader.take),
+            (reader.client.udp.fileno(), reader.take_datagrams),
+        ):
+            takes[file] = take
+            poll.register(file, select.EPOLLIN)
     beats = common.Phases(len(readers), 1 / beat_seconds)
     while not told.stop:
         for number, _ in poll.poll(min(beats.pause(), beat_seconds)):
-            by_file[number].take()
+            takes[number]()
         now = time.monotonic()
         for step in beats.due():
             readers[step % len(readers)].beat(now)

@@ -193,6 +193,13 @@ class Budget:
             # Where the session looked late, as much as for a second at most.
             self._allow(self.allowed + self._most * min(seconds, 1.0) / INCREASE_SECONDS)
 
+    def rested(self, now: float) -> None:
+        """Nothing was sent or acknowledged until *now*, where the last look would have been."""
+        if self.allowed > self._least:
+            self._least_since = now
+        self._looked = now
+        self._look_due = now + LOOK_SECONDS
+
     def _look_at_loss(self, quality: PathQuality) -> bool:
         """Judge the losses, once there is enough to judge; True if the rate fell for them."""
         acked, lost = quality.acked - self._loss_acked, quality.lost - self._loss_lost

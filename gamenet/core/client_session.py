@@ -289,13 +289,23 @@ class ClientSession(Session):
         inputs = self.inputs.message(self._seen_state())
         if inputs:
             messages.append((_INPUT, inputs))
-        # Often at first, so that a client knows soon; then seldom.
-        settled = self.quality.estimator.samples >= SETTLED_SAMPLES
-        lone = SETTLED_LONE_SECONDS if settled else LONE_SECONDS
-        if now >= self._next_time + (0.0 if messages else lone):
-            self._next_time = now + (TIME_SECONDS if settled else QUICK_SECONDS)
+        if self._asks_time(now, lone=not messages):
+            # Often at first, so that a client knows soon; then seldom.
+            self._next_time = now + (TIME_SECONDS if self._is_settled else QUICK_SECONDS)
             messages.insert(0, (_TIME, TIME_QUERY.pack(microseconds(now))))
         return messages
+
+    @property
+    def _is_settled(self) -> bool:
+        return self.quality.estimator.samples >= SETTLED_SAMPLES
+
+    def _asks_time(self, now: float, *, lone: bool) -> bool:
+        """Whether a datagram that leaves now asks for the time.
+
+        :param lone: it would bear acknowledgements alone.
+        """
+        wait = (SETTLED_LONE_SECONDS if self._is_settled else LONE_SECONDS) if lone else 0.0
+        return now >= self._next_time + wait
 
     def tick(self, now: float) -> DisconnectReason | None:
         path = self.path
@@ -308,8 +318,10 @@ class ClientSession(Session):
         elif self.inputs.values and silent >= ACK_SECONDS:
             self.mark_dirty()
         elif path.bound and silent >= self.limits.ping_seconds:
-            number = self._ping_number.to_bytes(4, "big")
-            self._control.append((DatagramKind.PING, number, path.address))
+            # A question about the time keeps the path as well, and has an answer, too.
+            if not self._asks_time(now, lone=True):
+                number = self._ping_number.to_bytes(4, "big")
+                self._control.append((DatagramKind.PING, number, path.address))
             self.mark_dirty()
         reason = super().tick(now)
         if self._probed is not None and not self.is_suspended:

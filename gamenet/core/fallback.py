@@ -30,6 +30,7 @@ from gamenet.events import PathChanged
 
 if TYPE_CHECKING:
     from gamenet.core.setup import Setup
+    from gamenet.core.traffic import Totals
 
 ACK_SECONDS: Final = 0.05
 """A datagram that asks for an ack waits no longer for one of ours to carry it."""
@@ -226,8 +227,10 @@ class Fallback(ReliableHalf):
 
     def look_at_traffic(self, now: float) -> None:
         """Write down what the path is like; due when ``traffic.due`` has come."""
-        totals = (self.bytes_in, self.bytes_out, self.datagrams_in, self.datagrams_out)
-        self.traffic.look(now, totals, self.quality)
+        self.traffic.look(now, self._totals(), self.quality)
+
+    def _totals(self) -> Totals:
+        return self.bytes_in, self.bytes_out, self.datagrams_in, self.datagrams_out
 
     # The path.
 

@@ -9,6 +9,7 @@ that the other can open it, and no datagram has to be tried with two keys.
 
 from __future__ import annotations
 
+from math import inf
 from typing import TYPE_CHECKING, Final
 
 from gamenet.core.record import Opener, Sealer
@@ -76,6 +77,14 @@ class Keyring:
         if sealed >= datagrams or opened >= datagrams:
             return True
         return now - self._since >= seconds and sealed + opened > 0
+
+    def due_at(self, highest: int, seconds: float) -> float:
+        """When keys that are not due become so by the time alone; never if nothing was sealed.
+
+        :param highest: the highest packet number that was opened.
+        """
+        used = self.sealer.number - self.sealer.began + highest + 1 - self._opened_before
+        return self._since + seconds if used > 0 else inf
 
     def propose(self, salt: bytes) -> int:
         """Server: make the next epoch's keys; datagrams under them may come from now on.

@@ -10,7 +10,6 @@ taken out.
 
 from __future__ import annotations
 
-from collections import deque
 from typing import Final, Literal
 
 from gamenet.core.wire import TIME_REPLY
@@ -79,7 +78,7 @@ class PathQuality:
     )
 
     def __init__(self) -> None:
-        self._sent: deque[tuple[int, float]] = deque()
+        self._sent: list[tuple[int, float]] = []
         self._holes: list[int] = []
         self._last_ack = -1
         self._last_bits = 0
@@ -107,7 +106,7 @@ class PathQuality:
         """A datagram that asks for an ack left."""
         self._sent.append((number, now))
         if len(self._sent) > MAX_OUTSTANDING:
-            self._sent.popleft()
+            del self._sent[0]
             self.lost += 1
 
     def acknowledged(self, low: int, bits: int, next_number: int, now: float) -> bool:
@@ -128,9 +127,11 @@ class PathQuality:
         self._last_bits = bits
         if highest > self.acknowledged_up_to:
             self.acknowledged_up_to = highest
-        sent = self._sent
-        while sent and sent[0][0] <= highest:
-            number, when = sent.popleft()
+        count = 0
+        for number, when in self._sent:
+            if number > highest:
+                break
+            count += 1
             distance = highest - number
             if distance == 0:
                 self.acked += 1
@@ -140,6 +141,8 @@ class PathQuality:
                 self.acked += 1
             else:
                 self._holes.append(number)
+        if count:
+            del self._sent[:count]
         if self._holes:
             self._settle(highest, bits)
         return True
@@ -207,6 +210,23 @@ class PathQuality:
             self.loss_in += (max(0.0, 1 - came / expected) - self.loss_in) / 8
         self._rolled_acked, self._rolled_lost = self.acked, self.lost
         self._rolled_received, self._rolled_expected = self.received, self._expected
+
+    def is_settled(self, highest: int) -> bool:
+        """Whether another roll would find nothing to count, as long as nothing happens.
+
+        :param highest: the highest packet number received.
+        """
+        return (
+            not self._sent
+            and self._rolled_received == self.received
+            and self._rolled_expected == highest + 1
+            and self._rolled_acked == self.acked
+            and self._rolled_lost == self.lost
+        )
+
+    def rested(self, now: float) -> None:
+        """Nothing was counted until *now*, where the last roll would have been."""
+        self._rolled = now
 
     @property
     def label(self) -> Label:

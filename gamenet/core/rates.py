@@ -148,6 +148,14 @@ class DatagramRates:
         self._seen = 0
         self._abusive = 0.0
 
+    def is_calm(self, seen: int) -> bool:
+        """Whether another look would find nothing, as long as nothing comes."""
+        return seen == self._seen and not self._abusive
+
+    def rested(self, now: float) -> None:
+        """Nothing came until *now*, where the last look would have been."""
+        self._second = now
+
     def is_abused(self, seen: int, now: float) -> bool:
         """Look at the last seconds; asked now and then.
 

@@ -5,6 +5,7 @@ Layer 1. Runs on: the reactor thread. PROTOCOL section 4; ``docs/BUDGET.rst``.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from struct import Struct
 from typing import TYPE_CHECKING, Final
 
@@ -74,6 +75,7 @@ class ServerFlush(Session):
         "input_timing",
         "inputs",
         "path",
+        "rests",
         "states",
     )
 
@@ -93,6 +95,13 @@ class ServerFlush(Session):
         self._lead = 0
         """Bytes that unreliable messages had before states, of what both wait for."""
         self._time_asked: tuple[int, float] | None = None
+        self.rests = False
+        """Whether nothing has happened since the last look at the time, and nothing is left to be
+        counted: ``ServerRest``."""
+
+    @abstractmethod
+    def stir(self, now: float) -> None:
+        """Something happens to a session that rests."""
 
     @property
     def input_figures(self) -> tuple[float, int, int, int]:
@@ -215,6 +224,20 @@ class ServerFlush(Session):
 
     def _datagrams_in_budget(self, now: float) -> list[tuple[bytes, Address]]:
         """As for every session, as far as the budget goes; what it does not allow waits."""
+        if not (
+            self._control
+            or self._acks_due
+            or self._input_ack_due
+            or self._unreliable
+            or self._parts
+            or self.states.waiting is not None
+            or self._time_asked is not None
+            or self.input_timing.due
+        ):
+            # A flush of frames alone.
+            if self.rests and self.outgoing.waiting_messages:
+                self.stir(now)
+            return []
         budget = self.budget
         level = budget.level
         control, held = self._control, []

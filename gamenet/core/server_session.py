@@ -12,9 +12,8 @@ from gamenet.core.budget import LOOK_SECONDS
 from gamenet.core.frames import Kind
 from gamenet.core.input_timing import TOLD_SECONDS
 from gamenet.core.path import Address, ServerPath
-from gamenet.core.rates import DatagramRates
 from gamenet.core.record import SECRET_BYTES
-from gamenet.core.server_flush import ServerFlush
+from gamenet.core.server_rest import ServerRest
 from gamenet.core.text import checked_chat
 from gamenet.core.wire import (
     STATE_ACK,
@@ -32,6 +31,8 @@ if TYPE_CHECKING:
     from gamenet.config import ServerConfig
     from gamenet.core.setup import Setup
 
+QUIET_SECONDS: Final = 1.0
+"""Who was sent nothing for so long is not waited for: a question about the time is answered."""
 _INPUT: Final = int(MessageType.INPUT)
 _INPUT_ACK: Final = int(MessageType.INPUT_ACK)
 _INPUT_TIMING: Final = int(MessageType.INPUT_TIMING)
@@ -42,7 +43,7 @@ _TIME: Final = int(MessageType.TIME)
 _DATA: Final = int(DatagramKind.DATA)
 
 
-class ServerSession(ServerFlush):
+class ServerSession(ServerRest):
     """One player, as the server's reactor thread sees it.
 
     :param random_bytes: source of challenges and of the salt of new keys.
@@ -50,12 +51,7 @@ class ServerSession(ServerFlush):
     :param home: the host that its TCP connection came from, as a socket shows it.
     """
 
-    __slots__ = (
-        "_config",
-        "_random_bytes",
-        "_rates",
-        "_slow_since",
-    )
+    __slots__ = ("_random_bytes",)
 
     def __init__(
         self,
@@ -65,27 +61,17 @@ class ServerSession(ServerFlush):
         home: str = "",
     ) -> None:
         super().__init__(setup, config)
-        self._config = config
         self._random_bytes = random_bytes
         self.path = self._new_path(home)
-        self._rates = DatagramRates(
-            config.datagrams_per_second,
-            config.datagrams_burst,
-            config.datagram_bytes_per_second,
-            config.rate_abuse_factor,
-            config.rate_abuse_seconds,
-            setup.now,
-        )
         self._interval, self._burst = self._rates.datagrams
         self._interval_bytes, self._burst_bytes = self._rates.bytes
         self._share = config.bridge_events_per_player
-        self._slow_since: float | None = None
 
     @property
     def route(self) -> Address | None:
         return self.path.address
 
-    def _data_came(self, address: Address, newest: bool, now: float) -> None:
+    def _data_awaited(self, address: Address, newest: bool, now: float) -> None:
         if newest and address == self.path.address:
             self._take_udp(now)
 
@@ -154,12 +140,20 @@ class ServerSession(ServerFlush):
         elif kind == _TIME:
             if len(payload) != TIME_QUERY.size:
                 raise WireError("TIME of the wrong length")
-            # Rides on the next datagram; the wait is told, so it does not count as round trip.
-            self._time_asked = (TIME_QUERY.unpack(payload)[0], now)
+            if self.turn.game_clock_zero is not None:
+                # Rides on the next datagram; the wait is told, so it does not count as round trip.
+                self._time_asked = (TIME_QUERY.unpack(payload)[0], now)
+            if now - self.last_datagram_out >= QUIET_SECONDS:
+                # But no other is to be expected: what is owed leaves now, and nobody waits for it.
+                self._acks_due = True
+                self.next_tick = self._timer
+                self.mark_dirty()
         else:
             raise WireError(f"message of type {kind} from a client")
 
     def _receive_control(self, kind: int, body: bytes, address: Address, now: float) -> bool:
+        if self.rests:
+            self.stir(now)
         if kind == DatagramKind.BIND:
             answer = self.path.bind(body, address, self.newest, now)
             if answer is None:
@@ -214,6 +208,8 @@ class ServerSession(ServerFlush):
         self.turn.emit(Chat(self.player, text, False))
 
     def tick(self, now: float) -> DisconnectReason | None:
+        if self.rests and self.ping_at_rest(now):
+            return None
         outgoing = self.outgoing
         config = self._config
         # Beyond the window, used or not: without a connection nothing is on its way.
@@ -239,4 +235,6 @@ class ServerSession(ServerFlush):
             # Something is on its way: the budget looks what becomes of it.
             self._timer = min(self._timer, now + LOOK_SECONDS)
             self.next_tick = min(self.next_tick, self._timer)
+        elif reason is None:
+            self.rest_if_quiet(now)
         return reason

@@ -10,7 +10,6 @@ not fit a datagram goes in fragments.
 
 from __future__ import annotations
 
-from collections import deque
 from typing import Final
 
 from gamenet.core.counters import Counters
@@ -106,7 +105,7 @@ class StateSender:
         self._baseline = b""
         self._baseline_bytes = baseline_bytes
         self._shrinker = shrinker or Shrinker()
-        self._history: deque[tuple[int, bytes]] = deque()
+        self._history: list[tuple[int, bytes]] = []
         self._history_bytes = 0
         self._spared = 0
 
@@ -139,13 +138,17 @@ class StateSender:
             self.held = 0
             self._baseline = b""
         # What is older than the baseline is not here any more.
-        history = self._history
-        while history and history[0][0] <= number:
-            found, payload = history.popleft()
+        count = 0
+        for found, payload in self._history:
+            if found > number:
+                break
+            count += 1
             self._history_bytes -= len(payload)
             if found == number:
                 self.held = number
                 self._baseline = payload
+        if count:
+            del self._history[:count]
         return True
 
     def shrink(self, number: int, payload: bytes) -> tuple[int, bytes]:
@@ -164,7 +167,7 @@ class StateSender:
             self._history.append((number, payload))
             self._history_bytes += size
             while self._history_bytes > self._baseline_bytes or len(self._history) > BASELINE_SPAN:
-                self._history_bytes -= len(self._history.popleft()[1])
+                self._history_bytes -= len(self._history.pop(0)[1])
         counters = self._counters
         counters.states_sent += 1
         counters.state_bytes_full += size

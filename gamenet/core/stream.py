@@ -5,11 +5,12 @@ Layer 1. Runs on: the reactor thread. PROTOCOL section 2.
 DATA and SAY frames are numbered from 1 by their order alone. An ACK tells how many the peer's
 *game* has taken; a sender keeps each message until then, and may have only a window of them on
 their way. Back-pressure is this window, never a paused connection.
+
+What is queued is in lists, from whose beginning many are taken at once: an empty deque takes
+0.7 KiB, and most players have nothing under way.
 """
 
 from __future__ import annotations
-
-from collections import deque
 
 from gamenet.errors import RemoteProtocolError
 
@@ -35,9 +36,9 @@ class Outgoing:
     def __init__(self, window_messages: int, window_bytes: int) -> None:
         self._window_messages = window_messages
         self._window_bytes = window_bytes
-        self._flying: deque[bytes] = deque()
+        self._flying: list[bytes] = []
         self._flying_bytes = 0
-        self._waiting: deque[bytes] = deque()
+        self._waiting: list[bytes] = []
         self._waiting_bytes = 0
         self.sent = 0
         self.acknowledged = 0
@@ -50,18 +51,19 @@ class Outgoing:
     def take(self) -> list[bytes]:
         """The frames that may be written now, in order; they are on their way from here on."""
         waiting = self._waiting
-        frames: list[bytes] = []
-        while (
-            waiting
-            and len(self._flying) < self._window_messages
-            and self._flying_bytes + len(waiting[0]) <= self._window_bytes
-        ):
-            frame = waiting.popleft()
-            self._waiting_bytes -= len(frame)
-            self._flying.append(frame)
-            self._flying_bytes += len(frame)
-            frames.append(frame)
-        self.sent += len(frames)
+        room, size = self._window_bytes - self._flying_bytes, 0
+        count = 0
+        for frame in waiting[: max(0, self._window_messages - len(self._flying))]:
+            if size + len(frame) > room:
+                break
+            size += len(frame)
+            count += 1
+        frames = waiting[:count]
+        del waiting[:count]
+        self._waiting_bytes -= size
+        self._flying += frames
+        self._flying_bytes += size
+        self.sent += count
         return frames
 
     def acknowledge(self, count: int) -> tuple[int, int]:
@@ -73,9 +75,8 @@ class Outgoing:
         if not self.acknowledged <= count <= self.sent:
             raise RemoteProtocolError(f"ACK {count} outside {self.acknowledged}..{self.sent}")
         messages = count - self.acknowledged
-        size = 0
-        for _ in range(messages):
-            size += len(self._flying.popleft())
+        size = sum(map(len, self._flying[:messages]))
+        del self._flying[:messages]
         self._flying_bytes -= size
         self.acknowledged = count
         return messages, size
@@ -94,12 +95,14 @@ class Outgoing:
             raise RemoteProtocolError(
                 f"{received} received outside {self.acknowledged}..{self.sent}"
             )
-        while self.sent > received:
-            frame = self._flying.pop()
-            self._flying_bytes -= len(frame)
-            self._waiting.appendleft(frame)
-            self._waiting_bytes += len(frame)
-            self.sent -= 1
+        kept = len(self._flying) - (self.sent - received)
+        frames = self._flying[kept:]
+        del self._flying[kept:]
+        size = sum(map(len, frames))
+        self._flying_bytes -= size
+        self._waiting[:0] = frames
+        self._waiting_bytes += size
+        self.sent = received
 
     @property
     def messages(self) -> int:
@@ -146,7 +149,7 @@ class Incoming:
     def __init__(self, window_messages: int, window_bytes: int) -> None:
         self._window_messages = window_messages
         self._window_bytes = window_bytes
-        self._sizes: deque[int] = deque()
+        self._sizes: list[int] = []
         self._flying_bytes = 0
         self.received = 0
         self.taken = 0
@@ -175,7 +178,8 @@ class Incoming:
         """The count to write in an ACK now, or None if the peer knows it."""
         if self.taken == self.acknowledged:
             return None
-        for _ in range(self.taken - self.acknowledged):
-            self._flying_bytes -= self._sizes.popleft()
+        owed = self.taken - self.acknowledged
+        self._flying_bytes -= sum(self._sizes[:owed])
+        del self._sizes[:owed]
         self.acknowledged = self.taken
         return self.taken

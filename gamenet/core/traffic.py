@@ -9,6 +9,8 @@ anyway or when the session looks at the time; a session where nothing happens is
 
 from __future__ import annotations
 
+from math import inf
+from struct import Struct
 from struct import error as StructError
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -33,6 +35,9 @@ _MOST_16: Final = 0xFFFF
 _MOST_8: Final = 0xFF
 _RING_BYTES: Final = MAX_SAMPLES * ROW.size
 _pack: Final = ROW.pack
+_COUNTS: Final = Struct("!HHBB")
+"""The latter half of a row."""
+_pack_counts: Final = _COUNTS.pack
 
 Totals = tuple[int, int, int, int]
 """Bytes in and out, datagrams in and out."""
@@ -46,6 +51,9 @@ class Period(NamedTuple):
     totals: Totals
     came: list[int]
     sent: list[int]
+
+
+_NO_PERIOD: Final = Period(RATE_SECONDS, NOTHING, [0] * _TYPES, [0] * _TYPES)
 
 
 class Rates(NamedTuple):
@@ -66,12 +74,13 @@ class Series:
     :param now: monotonic seconds.
     """
 
-    __slots__ = ("_rows", "_tenth", "_totals", "due")
+    __slots__ = ("_rows", "_tenth", "due", "totals")
 
     def __init__(self, now: float) -> None:
         self._rows = bytearray()
         self._tenth = int(now * SAMPLE_HZ)
-        self._totals = NOTHING
+        self.totals = NOTHING
+        """All that was counted by the last row."""
         self.due = (self._tenth + 1) / SAMPLE_HZ
         """When the next row is complete, in monotonic seconds."""
 
@@ -96,7 +105,7 @@ class Series:
             return
         self._tenth = tenth
         self.due = (tenth + 1) / SAMPLE_HZ
-        before, self._totals = self._totals, totals
+        before, self.totals = self.totals, totals
         rows = self._rows
         if count == 1:
             try:
@@ -132,34 +141,48 @@ class Series:
         """Write *count* rows, whatever they hold."""
         if totals == before:
             # Nothing came and nothing went: all are the same.
-            row_bytes = _pack(
-                min(int(rtt * TIMES_A_SECOND + 0.5), _MOST_16),
-                min(int(jitter * TIMES_A_SECOND + 0.5), _MOST_16),
-                int(loss_in * LOSS_STEPS + 0.5),
-                int(loss_out * LOSS_STEPS + 0.5),
-                *NOTHING,
-            )
-            self._rows += row_bytes * min(count, MAX_SAMPLES)
+            self._rows += _quiet_row(rtt, jitter, loss_in, loss_out) * min(count, MAX_SAMPLES)
             return
-        for row in range(max(0, count - MAX_SAMPLES), count):
-            came, went, datagrams_came, datagrams_went = (
-                _share(by_now - by_then, row, count)
-                for by_now, by_then in zip(totals, before, strict=True)
-            )
-            self._rows += _pack(
-                min(int(rtt * TIMES_A_SECOND + 0.5), _MOST_16),
-                min(int(jitter * TIMES_A_SECOND + 0.5), _MOST_16),
-                int(loss_in * LOSS_STEPS + 0.5),
-                int(loss_out * LOSS_STEPS + 0.5),
-                min(came, _MOST_16),
-                min(went, _MOST_16),
-                min(datagrams_came, _MOST_8),
-                min(datagrams_went, _MOST_8),
-            )
+        quality = _quiet_row(rtt, jitter, loss_in, loss_out)[: -_COUNTS.size]
+        came, went = totals[0] - before[0], totals[1] - before[1]
+        datagrams_came, datagrams_went = totals[2] - before[2], totals[3] - before[3]
+        # Each gets what is due by its end less what was due by the one before, in place: this is
+        # most of what an idle player costs.
+        row = max(0, count - MAX_SAMPLES)
+        a, b = came * row // count, went * row // count
+        c, d = datagrams_came * row // count, datagrams_went * row // count
+        rows = self._rows
+        while row < count:
+            row += 1
+            e, f = came * row // count, went * row // count
+            g, h = datagrams_came * row // count, datagrams_went * row // count
+            try:
+                rows += quality + _pack_counts(e - a, f - b, g - c, h - d)
+            except StructError:
+                rows += quality + _pack_counts(
+                    min(e - a, _MOST_16),
+                    min(f - b, _MOST_16),
+                    min(g - c, _MOST_8),
+                    min(h - d, _MOST_8),
+                )
+            a, b, c, d = e, f, g, h
 
     def rows(self) -> bytes:
         """All rows, packed, the newest last; from any thread."""
         return bytes(self._rows)[-_RING_BYTES:]
+
+    def rows_at_rest(self, now: float, quality: PathQuality) -> bytes:
+        """As ``rows``, with those of nothing that would be written by *now*; from any thread."""
+        rows = self.rows()
+        count = min(int(now * SAMPLE_HZ) - self._tenth, MAX_SAMPLES)
+        if count > 0:
+            rows += count * _quiet_row(
+                quality.estimator.latest,
+                quality.estimator.jitter,
+                quality.loss_in,
+                quality.loss_out,
+            )
+        return rows[-_RING_BYTES:]
 
 
 class Traffic:
@@ -168,7 +191,7 @@ class Traffic:
     :param now: monotonic seconds.
     """
 
-    __slots__ = ("_began", "_last", "_totals", "came", "due", "sent", "series")
+    __slots__ = ("_began", "_last", "_rests_since", "_totals", "came", "due", "sent", "series")
 
     def __init__(self, now: float) -> None:
         self.came = [0] * _TYPES
@@ -180,7 +203,9 @@ class Traffic:
         """When ``look`` has something to do, in monotonic seconds."""
         self._began = now
         self._totals = NOTHING
-        self._last = Period(RATE_SECONDS, NOTHING, self.came[:], self.sent[:])
+        self._last = _NO_PERIOD
+        self._rests_since = inf
+        """When ``rest`` was called, while nothing has happened since."""
 
     def count_sent(self, messages: list[tuple[int, bytes]]) -> None:
         """Messages leave: (type byte, payload) each."""
@@ -213,9 +238,56 @@ class Traffic:
             self._last = Period(seconds, more, self.came, self.sent)
             self.came, self.sent = [0] * _TYPES, [0] * _TYPES
 
-    def rates(self) -> Rates:
-        """Rates of the last whole second; all zero in the first. From any thread."""
-        seconds, totals, came, sent = self._last
+    def is_settled(self, totals: Totals) -> bool:
+        """Whether another look would find nothing to count, as long as nothing happens.
+
+        :param totals: all that was counted by now.
+        """
+        return self._totals == totals and self.series.totals == totals
+
+    def rest(self, now: float) -> None:
+        """Nobody looks from now on until ``stir``: there is nothing to count."""
+        self._rests_since = now
+        self.due = 0.0  # whatever is counted next stirs first
+
+    def rested(self, now: float) -> None:
+        """Nothing was counted until *now*, where the last look would have been."""
+        self._began = now
+        self._last = _NO_PERIOD
+
+    def stir(self, looked: float, quality: PathQuality) -> None:
+        """Write the rows that the looks that were spared would have written.
+
+        :param looked: when the last of them would have been; nothing was counted by then.
+        """
+        series = self.series
+        estimator = quality.estimator
+        series.add(
+            looked,
+            estimator.latest,
+            estimator.jitter,
+            quality.loss_in,
+            quality.loss_out,
+            series.totals,
+        )
+        self.due = series.due
+        self._rests_since = inf
+
+    def samples(self, now: float, quality: PathQuality) -> bytes:
+        """The rows of the samples, packed, the newest last; from any thread."""
+        since = self._rests_since
+        if since == inf:
+            return self.series.rows()
+        seconds = max(0, int((now - since) / RATE_SECONDS))
+        return self.series.rows_at_rest(since + seconds * RATE_SECONDS, quality)
+
+    def rates(self, now: float = 0.0) -> Rates:
+        """Rates of the last whole second; all zero in the first. From any thread.
+
+        :param now: monotonic seconds; while nothing happens, nobody else notices how they pass.
+        """
+        rests = now - self._rests_since >= RATE_SECONDS
+        seconds, totals, came, sent = _NO_PERIOD if rests else self._last
         bytes_in, bytes_out, datagrams_in, datagrams_out = totals
         return Rates(
             bytes_in / seconds,
@@ -227,9 +299,15 @@ class Traffic:
         )
 
 
-def _share(number: int, row: int, rows: int) -> int:
-    """What the *row*-th of so many rows gets of a number."""
-    return number * (row + 1) // rows - number * row // rows
+def _quiet_row(rtt: float, jitter: float, loss_in: float, loss_out: float) -> bytes:
+    """The row of a tenth in which nothing came and nothing went."""
+    return _pack(
+        min(int(rtt * TIMES_A_SECOND + 0.5), _MOST_16),
+        min(int(jitter * TIMES_A_SECOND + 0.5), _MOST_16),
+        int(loss_in * LOSS_STEPS + 0.5),
+        int(loss_out * LOSS_STEPS + 0.5),
+        *NOTHING,
+    )
 
 
 def _by_name(counts: list[int], seconds: float) -> dict[str, TypeRate]:

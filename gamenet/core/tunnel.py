@@ -9,7 +9,6 @@ sent at all: a state is replaced by the next one, an input goes with the next me
 
 from __future__ import annotations
 
-from collections import deque
 from typing import Final
 
 from gamenet.core import frames
@@ -25,7 +24,7 @@ class Tunnel:
     __slots__ = ("_flying", "_flying_bytes", "frames", "writable")
 
     def __init__(self) -> None:
-        self._flying: deque[tuple[int, int]] = deque()
+        self._flying: list[tuple[int, int]] = []
         self._flying_bytes = 0
         self.frames: list[bytes] = []
         """What the next flush of the reliable half writes."""
@@ -39,8 +38,13 @@ class Tunnel:
         :param size: bytes of all bodies; by default of one, however long.
         """
         flying = self._flying
-        while flying and flying[0][0] <= acknowledged:
-            self._flying_bytes -= flying.popleft()[1]
+        count = 0
+        for number, size_of_it in flying:
+            if number > acknowledged:
+                break
+            self._flying_bytes -= size_of_it
+            count += 1
+        del flying[:count]
         return self.writable and self._flying_bytes <= MAX_FLYING_BYTES - size
 
     def put(self, number: int, body: bytes) -> bool:

@@ -20,6 +20,7 @@ from gamenet.core.wire import (
     MAX_UNRELIABLE_BYTES,
     PADDING,
     TIME_QUERY,
+    TIME_REPLY,
     DatagramKind,
     MessageType,
 )
@@ -418,6 +419,31 @@ class LivenessTests(SynchronousTestCase):
             sent = len(pair.kinds_sent(pair.client))
             pair.advance(6.0)
             self.assertGreater(len(pair.kinds_sent(pair.client)), sent)
+
+    def test_a_question_about_the_time_is_all_that_keeps_the_path_open(self) -> None:
+        pair = Pair()
+        pair.bind()
+        pair.advance(100.0)
+        sent = len(pair.wire)
+        pair.advance(100.0)
+        for side, most in ((pair.client, 2), (pair.server, 1)):
+            kinds = [data[0] & 0x0F for sender, data, _ in pair.wire[sent:] if sender is side]
+            self.assertEqual(set(kinds), {DatagramKind.DATA})
+            self.assertApproximates(len(kinds), most * 100 / 5.1, most * 2)
+
+    def test_a_server_that_is_silent_answers_it_at_once(self) -> None:
+        for zero in (0.0, None):
+            pair = Pair()
+            pair.bind()
+            pair.advance(3.0)
+            pair.server.turn.game_clock_zero = zero
+            sent = len(pair.wire)
+            pair.deliver(pair.client, (MessageType.TIME, TIME_QUERY.pack(9)))
+            self.assertEqual([sender.name for sender, _, _ in pair.wire[sent:]], ["server"])
+            size = len(pair.wire[sent][1]) - 25 - 6
+            self.assertEqual(size, 0 if zero is None else 1 + TIME_REPLY.size)
+            pair.deliver(pair.client, (MessageType.TIME, TIME_QUERY.pack(9)))
+            self.assertEqual(len(pair.wire), sent + 1, "that one waits for another")
 
     def test_a_silent_peer_is_given_up_after_the_dead_time(self) -> None:
         pair = Pair()

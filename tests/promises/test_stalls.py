@@ -800,7 +800,8 @@ class HalfOpenTests(SynchronousTestCase):
                 self.assertLessEqual(when - before, PING_SECONDS + BEAT_SECONDS + GRAIN)
                 if kind == DatagramKind.PING:
                     self.assertGreaterEqual(when - before, PING_SECONDS - GRAIN)
-            self.assertGreater([kind for _, kind in sent].count(DatagramKind.PING), 5)
+            # Mostly a question about the time, which keeps the path as well.
+            self.assertGreater(len(sent), 110 / (PING_SECONDS + BEAT_SECONDS + GRAIN))
             network.tcp.update(listening)
             talk.step(10 * HZ)
 

@@ -337,6 +337,7 @@ class SecretTests(SynchronousTestCase):
             undo.restore()
         session = world.server.session_of("ada")
         protocol = world.server.host.connection_of(session)
+        session.next_tick = 0.0  # however quiet its player is
         for name in ("datagrams_to_send", "tick", "frames_to_send"):
             self.patch(type(session), name, breaks)
         world.server.verbs.send_state(world.server.players["ada"], b"x")
