@@ -315,7 +315,8 @@ class Host(Turns):
         """End a session from this side: tell the peer, after all that it was to hear before."""
         session = protocol.session
         if session is not None and protocol.state is State.OPEN:
-            last = session.frames_to_send(self.time)
+            self.turn.settle(self.sink.taken, self.time)
+            last = session.last_frames(self.time)
             if last:
                 protocol.send_frames(last)
         protocol.finish(frames.encode_bye(reason, text), Input.BYE)

@@ -24,7 +24,13 @@ MAX_CONTROL_FRAMES: Final = 8
 """Of those that wait for a peer that does not read; a PING more would tell us nothing."""
 MAX_UNACKNOWLEDGED: Final = 1_024
 """Payloads handed back with the end of a session."""
+RIDING_ACK_SECONDS: Final = 0.05
+"""An ACK that is so old leaves with whatever frame leaves anyway ..."""
+LONE_ACK_SECONDS: Final = 0.2
+"""... and one that is so old by itself, at the next look at the time. Each costs the other end a
+read, and who sends has half a window left until then."""
 _LOW: Final = 0xFFFFFFFF
+_NEVER: Final = float("inf")
 
 
 class ReliableHalf(ABC):
@@ -36,6 +42,7 @@ class ReliableHalf(ABC):
         "_pings",
         "_pong",
         "_taken_due",
+        "_taken_since",
         "_timer",
         "author",
         "cid",
@@ -79,7 +86,9 @@ class ReliableHalf(ABC):
         self.next_tick = now
         """``tick`` has nothing to do before this time; 0 means at the host's next beat."""
         self._timer = now
-        """When ``tick`` is due for anything but acks."""
+        """When ``tick`` is due for anything but acks of datagrams."""
+        self._taken_since = _NEVER
+        """Since when the game has taken something that the peer was not told of."""
         self._taken_due = False
         self._control_frames: list[bytes] = []
         self._pong = b""
@@ -155,13 +164,29 @@ class ReliableHalf(ABC):
         turn = self.turn
         turn.awaiting.append((turn.published + len(turn.batch), self))
 
-    def game_took(self) -> None:
-        """The game has taken one reliable event; the peer hears of it at the next beat."""
+    def game_took(self, now: float) -> None:
+        """The game has taken one reliable event; the peer hears of it a little later."""
         self.incoming.taken += 1
-        self._timer = self.next_tick = 0.0
+        if now < self._taken_since:
+            self._taken_since = now
+            due = now + LONE_ACK_SECONDS
+            self._timer = min(self._timer, due)
+            self.next_tick = min(self.next_tick, due)
         if self.incoming.is_half_open:
             self._taken_due = True
             self.mark_frames()
+
+    def _look_at_taken(self, now: float) -> float:
+        """Have the peer hear of what the game took long enough ago.
+
+        :returns: when to look again.
+        """
+        due = self._taken_since + LONE_ACK_SECONDS
+        if now < due:
+            return due
+        self._taken_due = True
+        self.mark_frames()
+        return _NEVER
 
     # Out.
 
@@ -185,17 +210,26 @@ class ReliableHalf(ABC):
         if self._pong:
             out.append(self._pong)
             self._pong = b""
-        if self._taken_due:
+        tunnelled = self.tunnel.frames
+        if self._taken_due or (
+            now >= self._taken_since + RIDING_ACK_SECONDS and (out or tunnelled)
+        ):
             self._taken_due = False
+            self._taken_since = _NEVER
             taken = self.incoming.ack()
             if taken is not None:
                 out.append(frames.encode_ack(taken))
-        if self.tunnel.frames:
+        if tunnelled:
             # Behind all that is reliable.
             out += self.tunnel.take()
         if out:
             self.frame_spoken = now
         return out
+
+    def last_frames(self, now: float) -> list[bytes]:
+        """As ``frames_to_send``, at the end: all that the game has taken is acknowledged."""
+        self._taken_due = True
+        return self.frames_to_send(now)
 
     def ping(self, now: float) -> None:
         """Have the peer show by TCP that it is there."""
@@ -209,6 +243,7 @@ class ReliableHalf(ABC):
     def confirm_received(self) -> None:
         """Acknowledge at the next flush even if nothing was taken: the join's confirmation."""
         self.incoming.ack()
+        self._taken_since = _NEVER
         self._control_frames.append(frames.encode_ack(self.incoming.taken))
         self.mark_frames()
 
