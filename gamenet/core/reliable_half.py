@@ -29,6 +29,12 @@ RIDING_ACK_SECONDS: Final = 0.05
 LONE_ACK_SECONDS: Final = 0.2
 """... and one that is so old by itself, at the next look at the time. Each costs the other end a
 read, and who sends has half a window left until then."""
+_DATA: Final = int(Kind.DATA)
+_SAY: Final = int(Kind.SAY)
+_ACK: Final = int(Kind.ACK)
+_PING: Final = int(Kind.PING)
+_PONG: Final = int(Kind.PONG)
+_TUNNEL: Final = int(Kind.TUNNEL)
 _LOW: Final = 0xFFFFFFFF
 _NEVER: Final = float("inf")
 
@@ -130,27 +136,27 @@ class ReliableHalf(ABC):
         :raises RemoteProtocolError: if it breaks the protocol; the session is over then.
         """
         kind = data[0] if data else 0
-        if kind == Kind.DATA:
+        if kind == _DATA:
             is_message, channel, payload = frames.decode_data(data)
             self.incoming.accept(len(data))
             value: Payload = self.codec.decode(payload) if is_message else payload
             self._await_taking()
             self.turn.emit(Received(self.author, value, channel))
-        elif kind == Kind.ACK:
+        elif kind == _ACK:
             messages, size = self.outgoing.acknowledge(frames.decode_ack(data))
             if self.seat.release(messages, size):
                 self.turn.emit(Writable(self.author))
             if self.outgoing.waiting_messages:
                 self.mark_frames()
-        elif kind == Kind.TUNNEL:
+        elif kind == _TUNNEL:
             self._receive_tunnel(data, now)
-        elif kind == Kind.SAY:
+        elif kind == _SAY:
             self.incoming.accept(len(data))
             self._receive_say(data)
-        elif kind == Kind.PING:
+        elif kind == _PING:
             self._pong = frames.encode_ping(Kind.PONG, frames.decode_ping(data))
             self.mark_frames()
-        elif kind == Kind.PONG:
+        elif kind == _PONG:
             asked = self._pings.pop(frames.decode_ping(data), None)
             if asked is not None:
                 self.tcp_rtt = now - asked
