@@ -256,7 +256,7 @@ class Host(Turns):
         """A frame came. Never raises: whatever is wrong with it ends the connection."""
         counters = self.counters
         try:
-            if protocol.state is State.OPEN and data[:1] != _BYE:
+            if protocol.state is _OPEN and data[:1] != _BYE:
                 session = protocol.session
                 assert session is not None
                 session.receive_frame(data, self.time)
@@ -369,6 +369,7 @@ class Host(Turns):
 
 
 _BYE: Final = bytes((frames.Kind.BYE,))
+_OPEN: Final = State.OPEN
 
 
 def _host_of(protocol: ReliableProtocol) -> str:

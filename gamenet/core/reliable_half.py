@@ -209,7 +209,7 @@ class ReliableHalf(ABC):
     def frames_to_send(self, now: float) -> list[bytes]:
         """The frames that may be written now, without their length prefixes."""
         self.frames_due = False
-        out = self.outgoing.take() if self.outgoing.waiting_messages else []
+        out = self.outgoing.take()
         if self._control_frames:
             out += self._control_frames
             self._control_frames = []

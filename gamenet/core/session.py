@@ -277,6 +277,12 @@ class Session(Fallback):
             self.dirty = True
             self.turn.dirty.append(self)
 
+    def mark_frames(self) -> None:
+        self.frames_due = True
+        if not self.dirty:
+            self.dirty = True
+            self.turn.dirty.append(self)
+
     def queue_unreliable(self, flag: int, payload: bytes) -> None:
         """Queue an unreliable message; the oldest gives way when too many wait.
 

@@ -50,17 +50,16 @@ class Outgoing:
 
     def take(self) -> list[bytes]:
         """The frames that may be written now, in order; they are on their way from here on."""
-        waiting = self._waiting
+        waiting, flying = self._waiting, self._flying
         frames: list[bytes] = []
-        while (
-            waiting
-            and len(self._flying) < self._window_messages
-            and self._flying_bytes + len(waiting[0]) <= self._window_bytes
-        ):
+        while waiting and len(flying) < self._window_messages:
+            size = len(waiting[0])
+            if self._flying_bytes + size > self._window_bytes:
+                break
             frame = waiting.popleft()
-            self._waiting_bytes -= len(frame)
-            self._flying.append(frame)
-            self._flying_bytes += len(frame)
+            self._waiting_bytes -= size
+            flying.append(frame)
+            self._flying_bytes += size
             frames.append(frame)
         self.sent += len(frames)
         return frames
