@@ -56,6 +56,7 @@ class DirectTap:
     def __init__(self, writer: Writer, transport: Any) -> None:
         self._writer = writer
         self._transport = transport
+        self._socket = transport.getHandle()
         self._waiting = 0
         """Bytes that the transport was given since nothing waited in it."""
 
@@ -64,14 +65,16 @@ class DirectTap:
 
         :returns: the rest, which the caller must give the transport to write.
         """
-        if not self._waiting:
-            sent = self._transport.writeSomeData(data)
-            # A failure is left to the transport: it meets it again when its turn comes, and ends
-            # the connection from there, not in the middle of a flush.
-            if isinstance(sent, int):
-                if sent == len(data):
-                    return b""
-                data = data[sent:]
+        if not self._waiting and len(data) <= PILE_BYTES:
+            try:
+                sent = self._socket.send(data)
+            except OSError:
+                # It would block; or it failed, which the transport finds out as well when its turn
+                # comes, and ends the connection from there, not in the middle of a flush.
+                sent = 0
+            if sent == len(data):
+                return b""
+            data = data[sent:]
         self._waiting += len(data)
         if self._waiting > PILE_BYTES:
             self._writer.writable = False

@@ -1093,7 +1093,10 @@ class WireTests(FaultCase):
         self.assertEqual(len(self.of(self.recorder, Left)), 1)
         self.assertEqual(len(self.of(self.heard, Disconnected)), 1)
 
-    @row(at("outflow.DirectTap.send", "writeSomeData"), seen=("Suspended", "SESSION_LOST"))
+    @row(
+        at("outflow.DirectTap.send", "_socket.send", "except OSError"),
+        seen=("Suspended", "SESSION_LOST"),
+    )
     def test_writing_fails(self) -> None:
         pipe, _ = self.ends[0]
         self.strike(pipe, "send", *failing("EINTR", "ENOBUFS", "EAGAIN", "EPIPE"))
