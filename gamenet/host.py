@@ -256,7 +256,7 @@ class Host(Turns):
         """A frame came. Never raises: whatever is wrong with it ends the connection."""
         counters = self.counters
         try:
-            if protocol.state is State.OPEN and data[:1] != _BYE:
+            if protocol.state is _OPEN and data[:1] != _BYE:
                 session = protocol.session
                 assert session is not None
                 session.receive_frame(data, self.time)
@@ -315,7 +315,8 @@ class Host(Turns):
         """End a session from this side: tell the peer, after all that it was to hear before."""
         session = protocol.session
         if session is not None and protocol.state is State.OPEN:
-            last = session.frames_to_send(self.time)
+            self.turn.settle(self.sink.taken, self.time)
+            last = session.last_frames(self.time)
             if last:
                 protocol.send_frames(last)
         protocol.finish(frames.encode_bye(reason, text), Input.BYE)
@@ -368,6 +369,7 @@ class Host(Turns):
 
 
 _BYE: Final = bytes((frames.Kind.BYE,))
+_OPEN: Final = State.OPEN
 
 
 def _host_of(protocol: ReliableProtocol) -> str:

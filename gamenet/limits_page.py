@@ -104,6 +104,7 @@ FIXED: Final[tuple[tuple[str, float, str], ...]] = (
     ("Silence on TCP after a change of address", client_session.PROBE_SECONDS, "s"),
     ("Longest pause of reading because of a rate", rates.LONGEST_PAUSE_SECONDS, "s"),
     ("PINGs that wait for a peer who does not read", reliable_half.MAX_CONTROL_FRAMES, "frames"),
+    ("Age at which an ACK leaves by itself", reliable_half.LONE_ACK_SECONDS, "s"),
     ("Messages handed back at the end of a session", reliable_half.MAX_UNACKNOWLEDGED, "messages"),
     ("A queue so far over its cap cuts the player at once", server_verbs.CUT_FACTOR, "times"),
     ("Fullness of the bridge above which joins are BUSY", 100 * joining.HIGH_WATER, "%"),

@@ -59,8 +59,9 @@ class ServerCommands(Host):
 
     def queue_frame(self, player_ids: Collection[int], frame: bytes) -> None:
         """Queue one DATA or SAY frame for each of these players."""
+        sessions = self.registry.by_player
         for player_id in player_ids:
-            session = self.registry.by_player.get(player_id)
+            session = sessions.get(player_id)
             if session is None:
                 self.counters.drop_verb_gone += 1
             else:

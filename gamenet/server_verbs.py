@@ -151,9 +151,22 @@ class ServerVerbs:
         self, to: Iterable[Player] | None, exclude: Collection[Player] = ()
     ) -> Collection[Seat]:
         """The seats of those who are meant and still in."""
-        chosen = self._snapshot if to is None else tuple(to)
-        seats = (self._seat(player) for player in chosen if player not in exclude)
-        return [seat for seat in seats if seat is not None]
+        host, _ = self._open()
+        chosen: Iterable[Player] = self._snapshot if to is None else tuple(to)
+        if exclude:
+            chosen = [player for player in chosen if player not in exclude]
+        seat_of, home = host.seats.get, host.home
+        seats = []
+        # As ``_seat``, which is a call for each.
+        for player in chosen:
+            if getattr(player, "home", None) is not home:
+                check_ours(host, player)
+            seat = seat_of(player.id)
+            if seat is None:
+                self._taken["verbs_for_gone"] += 1
+            else:
+                seats.append(seat)
+        return seats
 
     def _submit(self, seats: Collection[Seat], frame: bytes) -> None:
         """Queue one frame for each of *seats*, within their caps."""
@@ -173,11 +186,11 @@ class ServerVerbs:
             for seat in seats:
                 if seat.cut:
                     continue
-                if not seat.has_room(size, CUT_FACTOR):
-                    seat.cut = True
-                    out.submit(host.cut_slow, seat.player.id)
-                    continue
                 if not seat.has_room(size):
+                    if not seat.has_room(size, CUT_FACTOR):
+                        seat.cut = True
+                        out.submit(host.cut_slow, seat.player.id)
+                        continue
                     seat.wants_room = True
                 seat.submit(size)
                 ids.append(seat.player.id)

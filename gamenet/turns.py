@@ -135,7 +135,7 @@ class Turns(ABC):
                     if self._is_owed:
                         self.ensure_beat()
                 if turn.awaiting:
-                    turn.settle(sink.taken)
+                    turn.settle(sink.taken, self.time)
                 if turn.dirty:
                     self._flush()
         finally:

@@ -11,6 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from gamenet.bridge import LATEST_SECONDS, Bridge
 from gamenet.core import frames
 from gamenet.core.frames import Kind
+from gamenet.core.reliable_half import LONE_ACK_SECONDS
 from gamenet.core.turn import Turn
 from gamenet.errors import DisconnectReason
 from gamenet.events import Chat, Disconnected, Left, Received, Unreliable
@@ -237,7 +238,10 @@ class BeatTests(SynchronousTestCase):
         world.settle()
         self.assertEqual(client.verbs.quality().queued_messages, 1)
         world.server.take()
-        world.run(BEAT_SECONDS + 0.001)
+        # At the first beat it is noticed, at another one it is told.
+        world.run(LONE_ACK_SECONDS)
+        self.assertEqual(client.verbs.quality().queued_messages, 1)
+        world.run(2 * BEAT_SECONDS + 0.001)
         self.assertEqual(client.verbs.quality().queued_messages, 0)
 
 

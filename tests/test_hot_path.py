@@ -75,6 +75,32 @@ class HotPathTests(SynchronousTestCase):
         (body,) = pack_messages(list(messages))
         return self.puppet.seal(DatagramKind.DATA, ACKS.pack(0xFFFF, 0) + body)
 
+    def drained(self) -> list[str]:
+        """What is called to send what the game has left, the transport's own apart."""
+        host = self.world.server.host
+        with Profile() as profile:
+            host.drain()
+        self.world.settle()
+        theirs = ("FakeTransport", "SimulatedTransport", "Network", "Timeline")
+        return [call for call in profile.calls if not call.startswith(theirs)]
+
+    def test_a_broadcast_takes_at_most_7_calls_for_each_player(self) -> None:
+        broadcast = self.world.server.verbs.broadcast
+        counts = []
+        for number in range(2, 4):
+            puppet = self.world.puppet(f"player-{number}").confirm().bind()
+            # What goes by datagrams does so.
+            puppet.send_messages(self.input(1))
+            self.world.run(0.5)
+            self.world.take()
+            with Profile() as profile:
+                broadcast(b"x" * 256)
+            counts.append((len(profile.calls), self.drained()))
+        (said, one), (said_more, more) = counts
+        self.assertLessEqual(said_more - said, 2, profile.calls)
+        self.assertLessEqual(len(more) - len(one), 7, more)
+        self.assertNotIn("ServerFlush._datagrams_in_budget", more)
+
     def test_an_unreliable_message_takes_at_most_6_calls(self) -> None:
         calls = self.calls([self.sealed((MessageType.UNRELIABLE, b"x" * 60))])
         self.assertEqual([type(event) for event in self.batch_then], [Unreliable])

@@ -11,6 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from gamenet.core import frames
 from gamenet.core.frames import Kind
+from gamenet.core.reliable_half import LONE_ACK_SECONDS
 from gamenet.core.states import State
 from gamenet.errors import DisconnectReason, RefusalReason
 from gamenet.events import Chat, Joined, Left, Received
@@ -676,7 +677,7 @@ class UnreadTests(SynchronousTestCase):
         self.assertEqual([event.text for event in world.server.of(Chat)], ["still here"])
         puppet.wire.transport.read_again()
         self.assertTrue(protocol.writable)
-        world.run(0.1)
+        world.run(LONE_ACK_SECONDS + 0.1)
         self.assertLess(self.written(puppet) - before, 100)
         answers = [frame for frame in puppet.wire.frames if frame[0] in (Kind.PONG, Kind.ACK)]
         self.assertEqual(

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from gamenet.core.counters import Counters
+from gamenet.core.reliable_half import LONE_ACK_SECONDS
 from gamenet.errors import DisconnectReason
 from gamenet.events import (
     SERVER,
@@ -148,7 +149,7 @@ class WorldTests(SynchronousTestCase):
         world.run(1.0)
         self.assertEqual(client.verbs.quality().queued_messages, 1)
         world.server.recorder.taking = True
-        world.run(0.2)
+        world.run(LONE_ACK_SECONDS + 0.2)
         self.assertEqual(client.verbs.quality().queued_messages, 0)
 
     def test_left_never_overtakes_a_last_message(self) -> None:

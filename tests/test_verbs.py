@@ -12,6 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from gamenet import messages as messages_module
 from gamenet.core import frames
 from gamenet.core.frames import Kind
+from gamenet.core.reliable_half import LONE_ACK_SECONDS, RIDING_ACK_SECONDS
 from gamenet.core.wire import MAX_STATE_BYTES, MAX_UNRELIABLE_BYTES
 from gamenet.errors import (
     BridgeClosed,
@@ -34,6 +35,7 @@ from gamenet.events import (
     Writable,
 )
 from gamenet.messages import Message, Unit
+from gamenet.turns import BEAT_SECONDS
 from tests.world import World
 
 if TYPE_CHECKING:
@@ -284,10 +286,64 @@ class WindowTests(SynchronousTestCase):
         self.assertEqual(self.written(written, Kind.ACK), [])
         self.assertEqual(client.verbs.quality().queued_messages, 10)
         world.server.take()
-        world.run(0.06)
+        world.run(LONE_ACK_SECONDS + 2 * BEAT_SECONDS + 0.001)
         written = client.transport.peer.written
         self.assertEqual(self.written(written, Kind.ACK), [frames.encode_ack(10)])
         self.assertEqual(client.verbs.quality().queued_messages, 0)
+
+    def test_an_ack_rides_with_what_leaves_anyway_and_is_not_written_twice(self) -> None:
+        world = World(self)
+        client = world.join("ada")
+        assert client.transport is not None
+        player = world.server.players["ada"]
+        acks: list[list[bytes]] = []
+        for pause in (0.0, RIDING_ACK_SECONDS + 0.01, LONE_ACK_SECONDS + 2 * BEAT_SECONDS):
+            client.verbs.send(b"x")
+            world.run(pause)
+            world.server.verbs.send(player, b"y")
+            world.settle()
+            acks.append(self.written(client.transport.peer.written, Kind.ACK))
+        # The first was so young that it went with the second.
+        one, two = frames.encode_ack(2), frames.encode_ack(3)
+        self.assertEqual(acks, [[], [one], [one, two]])
+        world.run(1.0)
+        self.assertEqual(self.written(client.transport.peer.written, Kind.ACK), [one, two])
+
+    def test_few_acks_are_written_while_messages_come_all_the_time(self) -> None:
+        world = World(self)
+        client = world.join("ada")
+        assert client.transport is not None
+        player = world.server.players["ada"]
+        before = len(self.written(client.transport.written, Kind.ACK))
+        for _ in range(300):
+            world.server.verbs.send(player, b"x")
+            world.run(1 / 30)
+        acks = len(self.written(client.transport.written, Kind.ACK)) - before
+        self.assertGreaterEqual(acks, 10 / (LONE_ACK_SECONDS + 2 * BEAT_SECONDS))
+        self.assertLessEqual(acks, 10 / LONE_ACK_SECONDS)
+
+    def test_whoever_ends_it_says_first_what_its_game_has_taken(self) -> None:
+        for at_server in (True, False):
+            world = World(self, bridged=True)
+            client = world.join("ada")
+            player = world.server.players["ada"]
+            world.play(1.0)
+            client.verbs.send(b"to the server")
+            world.server.verbs.send(player, b"to the client")
+            world.server.take()
+            client.take()
+            world.settle()
+            world.server.take()
+            client.take()
+            # Both have taken it just now, and neither end's reactor has noticed.
+            if at_server:
+                world.server.verbs.disconnect(player)
+                world.server.take()
+            else:
+                client.host.leave()
+            world.play(1.0)
+            last = client.of(Disconnected)[0] if at_server else world.server.of(Left)[0]
+            self.assertEqual((last.unacknowledged, last.unacknowledged_count), ((), 0), at_server)
 
     def test_half_a_window_taken_is_acknowledged_at_once(self) -> None:
         world = World(self, bridged=True)

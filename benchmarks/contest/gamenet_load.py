@@ -24,8 +24,9 @@ import horde
 import lean
 
 from gamenet.core import frames, wire
-from gamenet.core.fallback import ACK_SECONDS
+from gamenet.core.reliable_half import LONE_ACK_SECONDS, RIDING_ACK_SECONDS
 from gamenet.tickets import TicketIssuer, read_private_key
+from gamenet.turns import BEAT_SECONDS
 
 AT_ONCE: Final = 8
 """Joins that are under way: while one waits for the server, another works."""
@@ -132,12 +133,12 @@ class Reader:
     :param size: of the payload of each DATA frame.
     """
 
-    __slots__ = ("_acked", "_half", "_size", "_unread", "client", "spoken", "taken")
+    __slots__ = ("_acked", "_half", "_size", "_taken_since", "_unread", "client", "spoken", "taken")
 
     def __init__(self, client: lean.LeanClient, size: int) -> None:
         self.client = client
         self.taken = self._acked = 0
-        self.spoken = time.monotonic()
+        self._taken_since = self.spoken = time.monotonic()
         self._half = client.accept.window_messages // 2
         self._size = _LENGTH_BYTES + len(frames.encode_data(False, 0, bytes(size)))
         self._unread = b""
@@ -168,10 +169,13 @@ class Reader:
             elif kind == frames.Kind.PING:
                 number = frames.decode_ping(data[start + _LENGTH_BYTES : after])
                 self._say(frames.encode_ping(frames.Kind.PONG, number))
+                self.ride(time.monotonic())
             elif kind == frames.Kind.BYE:
                 raise lean.Gone("the server said BYE")
             start = after
         self._unread = data[start:]
+        if came and self.taken == self._acked:
+            self._taken_since = time.monotonic()
         self.taken += came
         self.acknowledge(self._half)
         return came
@@ -186,13 +190,20 @@ class Reader:
         self.spoken = time.monotonic()
         self.client.send_frame(frame)
 
+    def ride(self, now: float) -> None:
+        """What a client does when it writes a frame."""
+        if now >= self._taken_since + RIDING_ACK_SECONDS:
+            self.acknowledge()
+
     def beat(self, now: float) -> None:
         """What a client does when it looks at its timer: a ping where it has said nothing for a
         while, and a question about the time where it has sent no datagram."""
         client = self.client
-        self.acknowledge()
+        if now >= self._taken_since + LONE_ACK_SECONDS:
+            self.acknowledge()
         if now - self.spoken > PING_SECONDS:
             self._say(frames.encode_ping(frames.Kind.PING, 1))
+            self.ride(now)
         self.take_datagrams()
         if now - client.last_sent > PING_SECONDS:
             client.flush()
@@ -215,16 +226,18 @@ def echo_reliable(
     reader = Reader(client, spec["message_bytes"])
     client.stream.write(frame * window)
     sent = window
-    next_beat = time.monotonic() + ACK_SECONDS
+    now = time.monotonic()
+    next_beat = now + BEAT_SECONDS
     while not told.stop:
         if came := reader.take():
             client.stream.write(frame * came)
             sent += came
+            reader.ride(now)
         else:
-            select.select([client.stream.socket], [], [], ACK_SECONDS)
+            select.select([client.stream.socket], [], [], BEAT_SECONDS)
         now = time.monotonic()
         if now >= next_beat:
-            next_beat = now + ACK_SECONDS
+            next_beat = now + BEAT_SECONDS
             reader.beat(now)
     return {"sent": sent, "received": reader.taken, "lost": 0}
 
@@ -350,7 +363,7 @@ def main() -> None:
     told = common.Told()
     common.say({"ready": True})
     if workload == "W5":
-        told.finish(**listen(clients, spec["broadcast_bytes"], told, ACK_SECONDS))
+        told.finish(**listen(clients, spec["broadcast_bytes"], told, BEAT_SECONDS))
     common.settle()
     play = echo_reliable if workload == "W2" else echo
     told.finish(**play(spec, told, clients[0]))

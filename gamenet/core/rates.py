@@ -17,9 +17,10 @@ _ROUNDING: Final = 0.001
 """Of a datagram or byte, so that sums of fractions do not cost a whole one."""
 ANSWERS_FACTOR: Final = 10
 """So many times as many answers as other frames may come."""
-_ANSWERS: Final = frozenset({Kind.ACK, Kind.PONG, Kind.REKEYED, Kind.BYE, Kind.TUNNEL})
+_ANSWERS: Final = frozenset(map(int, (Kind.ACK, Kind.PONG, Kind.REKEYED, Kind.BYE, Kind.TUNNEL)))
 """Kinds of frame that answer ours, or end it all, or have the limit of datagrams: waiting for them
 would make what is reliable wait."""
+_SAY: Final = int(Kind.SAY)
 
 
 class Bucket:
@@ -42,7 +43,10 @@ class Bucket:
 
         :returns: seconds until it owes nothing; 0.0 if it owes nothing now.
         """
-        level = min(self.burst, self._level + (now - self._when) * self.rate) - amount
+        level = self._level + (now - self._when) * self.rate
+        if level > self.burst:
+            level = self.burst
+        level -= amount
         self._when = now
         self._level = level
         return 0.0 if level >= 0 else -level / self.rate
@@ -99,12 +103,14 @@ class FrameRates:
         wait = self._bytes.take(len(frame) + 4, now)
         kind = frame[0] if frame else 0
         if kind in _ANSWERS:
-            wait = max(wait, self._answers.take(1, now))
+            more = self._answers.take(1, now)
         else:
-            wait = max(wait, self._frames.take(1, now))
-            if kind == Kind.SAY:
-                wait = max(wait, self._chats.take(1, now))
-        return min(wait, LONGEST_PAUSE_SECONDS)
+            more = self._frames.take(1, now)
+            if kind == _SAY:
+                more = max(more, self._chats.take(1, now))
+        if more > wait:
+            wait = more
+        return wait if wait < LONGEST_PAUSE_SECONDS else LONGEST_PAUSE_SECONDS
 
 
 class DatagramRates:

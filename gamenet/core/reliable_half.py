@@ -24,7 +24,19 @@ MAX_CONTROL_FRAMES: Final = 8
 """Of those that wait for a peer that does not read; a PING more would tell us nothing."""
 MAX_UNACKNOWLEDGED: Final = 1_024
 """Payloads handed back with the end of a session."""
+RIDING_ACK_SECONDS: Final = 0.05
+"""An ACK that is so old leaves with whatever frame leaves anyway ..."""
+LONE_ACK_SECONDS: Final = 0.2
+"""... and one that is so old by itself, at the next look at the time. Each costs the other end a
+read, and who sends has half a window left until then."""
+_DATA: Final = int(Kind.DATA)
+_SAY: Final = int(Kind.SAY)
+_ACK: Final = int(Kind.ACK)
+_PING: Final = int(Kind.PING)
+_PONG: Final = int(Kind.PONG)
+_TUNNEL: Final = int(Kind.TUNNEL)
 _LOW: Final = 0xFFFFFFFF
+_NEVER: Final = float("inf")
 
 
 class ReliableHalf(ABC):
@@ -35,7 +47,9 @@ class ReliableHalf(ABC):
         "_ping_number",
         "_pings",
         "_pong",
+        "_slow_since",
         "_taken_due",
+        "_taken_since",
         "_timer",
         "author",
         "cid",
@@ -79,7 +93,9 @@ class ReliableHalf(ABC):
         self.next_tick = now
         """``tick`` has nothing to do before this time; 0 means at the host's next beat."""
         self._timer = now
-        """When ``tick`` is due for anything but acks."""
+        """When ``tick`` is due for anything but acks of datagrams."""
+        self._taken_since = _NEVER
+        """Since when the game has taken something that the peer was not told of."""
         self._taken_due = False
         self._control_frames: list[bytes] = []
         self._pong = b""
@@ -87,6 +103,8 @@ class ReliableHalf(ABC):
         self.frame_heard = self.frame_spoken = now
         self._pings: dict[int, float] = {}
         self._ping_number = 0
+        self._slow_since: float | None = None
+        """Since when the peer ``_lags``."""
         self.tcp_rtt = 0.0
         self.tunnel = Tunnel()
         self.is_suspended = False
@@ -113,6 +131,10 @@ class ReliableHalf(ABC):
     def _receive_say(self, data: bytes) -> None:
         """Emit a chat line; raises WireError if it cannot be decoded."""
 
+    def _lags(self) -> bool:
+        """Whether more waits for the peer than may in the long run. Servers cut whoever lags."""
+        return False
+
     # In.
 
     def receive_frame(self, data: bytes, now: float) -> None:
@@ -121,27 +143,29 @@ class ReliableHalf(ABC):
         :raises RemoteProtocolError: if it breaks the protocol; the session is over then.
         """
         kind = data[0] if data else 0
-        if kind == Kind.DATA:
+        if kind == _DATA:
             is_message, channel, payload = frames.decode_data(data)
             self.incoming.accept(len(data))
             value: Payload = self.codec.decode(payload) if is_message else payload
             self._await_taking()
             self.turn.emit(Received(self.author, value, channel))
-        elif kind == Kind.ACK:
+        elif kind == _ACK:
             messages, size = self.outgoing.acknowledge(frames.decode_ack(data))
             if self.seat.release(messages, size):
                 self.turn.emit(Writable(self.author))
             if self.outgoing.waiting_messages:
                 self.mark_frames()
-        elif kind == Kind.TUNNEL:
+            if self._slow_since is not None and not self._lags():
+                self._slow_since = None
+        elif kind == _TUNNEL:
             self._receive_tunnel(data, now)
-        elif kind == Kind.SAY:
+        elif kind == _SAY:
             self.incoming.accept(len(data))
             self._receive_say(data)
-        elif kind == Kind.PING:
+        elif kind == _PING:
             self._pong = frames.encode_ping(Kind.PONG, frames.decode_ping(data))
             self.mark_frames()
-        elif kind == Kind.PONG:
+        elif kind == _PONG:
             asked = self._pings.pop(frames.decode_ping(data), None)
             if asked is not None:
                 self.tcp_rtt = now - asked
@@ -155,13 +179,29 @@ class ReliableHalf(ABC):
         turn = self.turn
         turn.awaiting.append((turn.published + len(turn.batch), self))
 
-    def game_took(self) -> None:
-        """The game has taken one reliable event; the peer hears of it at the next beat."""
+    def game_took(self, now: float) -> None:
+        """The game has taken one reliable event; the peer hears of it a little later."""
         self.incoming.taken += 1
-        self._timer = self.next_tick = 0.0
+        if now < self._taken_since:
+            self._taken_since = now
+            due = now + LONE_ACK_SECONDS
+            self._timer = min(self._timer, due)
+            self.next_tick = min(self.next_tick, due)
         if self.incoming.is_half_open:
             self._taken_due = True
             self.mark_frames()
+
+    def _look_at_taken(self, now: float) -> float:
+        """Have the peer hear of what the game took long enough ago.
+
+        :returns: when to look again.
+        """
+        due = self._taken_since + LONE_ACK_SECONDS
+        if now < due:
+            return due
+        self._taken_due = True
+        self.mark_frames()
+        return _NEVER
 
     # Out.
 
@@ -178,24 +218,33 @@ class ReliableHalf(ABC):
     def frames_to_send(self, now: float) -> list[bytes]:
         """The frames that may be written now, without their length prefixes."""
         self.frames_due = False
-        out = self.outgoing.take() if self.outgoing.waiting_messages else []
+        out = self.outgoing.take()
         if self._control_frames:
             out += self._control_frames
             self._control_frames = []
         if self._pong:
             out.append(self._pong)
             self._pong = b""
-        if self._taken_due:
+        tunnelled = self.tunnel.frames
+        if self._taken_due or (
+            now >= self._taken_since + RIDING_ACK_SECONDS and (out or tunnelled)
+        ):
             self._taken_due = False
+            self._taken_since = _NEVER
             taken = self.incoming.ack()
             if taken is not None:
                 out.append(frames.encode_ack(taken))
-        if self.tunnel.frames:
+        if tunnelled:
             # Behind all that is reliable.
             out += self.tunnel.take()
         if out:
             self.frame_spoken = now
         return out
+
+    def last_frames(self, now: float) -> list[bytes]:
+        """As ``frames_to_send``, at the end: all that the game has taken is acknowledged."""
+        self._taken_due = True
+        return self.frames_to_send(now)
 
     def ping(self, now: float) -> None:
         """Have the peer show by TCP that it is there."""
@@ -209,6 +258,7 @@ class ReliableHalf(ABC):
     def confirm_received(self) -> None:
         """Acknowledge at the next flush even if nothing was taken: the join's confirmation."""
         self.incoming.ack()
+        self._taken_since = _NEVER
         self._control_frames.append(frames.encode_ack(self.incoming.taken))
         self.mark_frames()
 

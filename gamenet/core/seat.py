@@ -85,8 +85,8 @@ class Seat:
     def has_room(self, size: int, factor: int = 1) -> bool:
         """Whether one more message of *size* bytes stays within *factor* times the cap."""
         return (
-            self.queued_messages < factor * self._messages
-            and self.queued_bytes + size <= factor * self._size
+            self.submitted_messages - self.released_messages < factor * self._messages
+            and self.submitted_bytes - self.released_bytes + size <= factor * self._size
         )
 
     def submit(self, size: int) -> None:

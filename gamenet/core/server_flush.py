@@ -148,14 +148,25 @@ class ServerFlush(Session):
         That flush holds a state and answers, most often only the ack of the inputs, and it is
         nearly all that a server does: its body is packed in one go.
         """
+        states = self.states
+        fields = states.waiting
+        if fields is None and not (
+            self._input_ack_due
+            or self._acks_due
+            or self._unreliable
+            or self._parts
+            or self._control
+            or self._time_asked is not None
+            or self.input_timing.due
+            or self.tunnelled
+        ):
+            return []  # the flush is one of frames
         budget = self.budget
         level = budget.level + (now - budget.when) * budget.allowed
         if level > budget.burst:
             level = budget.burst
         budget.level = level
         budget.when = now
-        states = self.states
-        fields = states.waiting
         route = self.path.address
         if (
             fields is None

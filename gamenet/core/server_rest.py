@@ -30,7 +30,7 @@ class ServerRest(ServerFlush):
     :param config: its limits hold for this player.
     """
 
-    __slots__ = ("_config", "_looked", "_rates", "_slow_since")
+    __slots__ = ("_config", "_looked", "_rates")
 
     def __init__(self, setup: Setup, config: ServerConfig) -> None:
         super().__init__(setup, config)
@@ -43,7 +43,6 @@ class ServerRest(ServerFlush):
             config.rate_abuse_seconds,
             setup.now,
         )
-        self._slow_since: float | None = None
         self._looked = setup.now
         """While it rests: when the time was looked at last."""
 

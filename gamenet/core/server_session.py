@@ -207,22 +207,21 @@ class ServerSession(ServerRest):
         self._await_taking()
         self.turn.emit(Chat(self.player, text, False))
 
-    def tick(self, now: float) -> DisconnectReason | None:
-        if self.rests and self.ping_at_rest(now):
-            return None
-        outgoing = self.outgoing
-        config = self._config
+    def _lags(self, times: int = 1) -> bool:
+        """Whether more than the queue's cap waits, or so many *times* the cap."""
+        outgoing, config = self.outgoing, self._config
         # Beyond the window, used or not: without a connection nothing is on its way.
         messages = outgoing.messages - self.limits.window_messages
         size = outgoing.size - self.limits.window_bytes
-        if messages > config.queue_messages or size > config.queue_bytes:
+        return messages > times * config.queue_messages or size > times * config.queue_bytes
+
+    def tick(self, now: float) -> DisconnectReason | None:
+        if self.rests and self.ping_at_rest(now):
+            return None
+        if self._lags():
             if self._slow_since is None:
                 self._slow_since = now
-            if (
-                now - self._slow_since >= config.slow_seconds
-                or messages > 2 * config.queue_messages
-                or size > 2 * config.queue_bytes
-            ):
+            if now - self._slow_since >= self._config.slow_seconds or self._lags(2):
                 return DisconnectReason.SLOW_CONSUMER
         else:
             self._slow_since = None

@@ -297,6 +297,12 @@ class Session(Fallback):
             self.dirty = True
             self.turn.dirty.append(self)
 
+    def mark_frames(self) -> None:
+        self.frames_due = True
+        if not self.dirty:
+            self.dirty = True
+            self.turn.dirty.append(self)
+
     def queue_unreliable(self, messages: list[tuple[int, bytes]]) -> None:
         """Queue unreliable messages; the oldest give way when too many wait.
 
@@ -363,9 +369,7 @@ class Session(Fallback):
         if self._acks_owed and now - self.last_datagram_out >= ACK_SECONDS:
             self._acks_due = True
             self.mark_dirty()
-        if self.incoming.taken != self.incoming.acknowledged:
-            self._taken_due = True
-            self.mark_frames()
+        taken_due = self._look_at_taken(now)
         if self.is_suspended:
             if now >= self.resume_until:
                 return DisconnectReason.SESSION_LOST
@@ -383,7 +387,7 @@ class Session(Fallback):
         self.quality.roll(now, self.window.highest)
         if now >= self.traffic.due:
             self.look_at_traffic(now)
-        self._timer = self.next_tick = min(now + ROLL_SECONDS, liveness, look_at_path)
+        self._timer = self.next_tick = min(now + ROLL_SECONDS, liveness, look_at_path, taken_due)
         if self._acks_owed and not self._acks_due:
             self.next_tick = min(self.next_tick, self.last_datagram_out + ACK_SECONDS)
         return None

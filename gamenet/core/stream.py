@@ -12,6 +12,7 @@ What is queued is in lists, from whose beginning many are taken at once: an empt
 
 from __future__ import annotations
 
+from gamenet.core.frames import MAX_FRAME_BYTES
 from gamenet.errors import RemoteProtocolError
 
 
@@ -138,6 +139,7 @@ class Incoming:
 
     __slots__ = (
         "_flying_bytes",
+        "_half_bytes",
         "_sizes",
         "_window_bytes",
         "_window_messages",
@@ -149,6 +151,10 @@ class Incoming:
     def __init__(self, window_messages: int, window_bytes: int) -> None:
         self._window_messages = window_messages
         self._window_bytes = window_bytes
+        self._half_bytes = window_bytes / 2
+        if MAX_FRAME_BYTES <= window_bytes < 2 * MAX_FRAME_BYTES:
+            # What is left has room for a frame of any size, so that none waits for a late ACK.
+            self._half_bytes = window_bytes - MAX_FRAME_BYTES
         self._sizes: list[int] = []
         self._flying_bytes = 0
         self.received = 0
@@ -171,7 +177,7 @@ class Incoming:
         """True when so much was taken that the peer should hear of it at once."""
         owed = self.taken - self.acknowledged
         return owed * 2 >= self._window_messages or (
-            owed > 0 and self._flying_bytes * 2 >= self._window_bytes
+            owed > 0 and self._flying_bytes >= self._half_bytes
         )
 
     def ack(self) -> int | None:

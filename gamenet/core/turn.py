@@ -62,11 +62,11 @@ class Turn:
         self.shrinker = Shrinker()
         """What makes states smaller, for all sessions."""
 
-    def settle(self, taken: int) -> None:
+    def settle(self, taken: int, now: float) -> None:
         """Tell the receivers of reliable events about those that the game has taken.
 
         :param taken: how many events it has taken since the beginning.
         """
         awaiting = self.awaiting
         while awaiting and awaiting[0][0] < taken:
-            awaiting.popleft()[1].game_took()
+            awaiting.popleft()[1].game_took(now)

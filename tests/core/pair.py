@@ -134,7 +134,7 @@ class Side:
         turn.batch.clear()
         if self.takes:
             self.taken = len(self.events)
-        turn.settle(self.taken)
+        turn.settle(self.taken, pair.now)
         dirty, turn.dirty = turn.dirty, []
         for session in dirty:
             session.dirty = False

@@ -144,6 +144,29 @@ class LowLatencyTests(SynchronousTestCase):
         self.assertEqual(quick._input_ack_due, plain._input_ack_due)
         self.assertEqual(quick.datagrams_to_send(now), [])
 
+    @given(*[st.booleans()] * 5)
+    def test_a_flush_for_frames_only_finds_what_the_long_way_finds(
+        self, input_ack: bool, acks: bool, asked: bool, message: bool, timing: bool
+    ) -> None:
+        pairs = [Pair(8), Pair(8)]
+        for pair in pairs:
+            pair.bind()
+            pair.send_input(5)
+            pair.advance(0.5)
+            session = pair.server_session
+            session._input_ack_due = input_ack
+            session._acks_due = acks
+            session._time_asked = (7, pair.now) if asked else None
+            session.input_timing.due = timing
+            if message:
+                session.queue_unreliable(0, b"x")
+        quick, plain = (pair.server_session for pair in pairs)
+        now = pairs[0].now
+        plain.budget.refill(now)
+        out = quick.datagrams_to_send(now)
+        self.assertEqual(out, plain._datagrams_in_budget(now))
+        self.assertEqual(bool(out), input_ack or acks or asked or message or timing)
+
     def test_a_waiting_state_is_replaced_not_queued(self) -> None:
         pair = Pair()
         pair.bind()

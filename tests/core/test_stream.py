@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+from gamenet.core.frames import MAX_FRAME_BYTES
 from gamenet.core.stream import Incoming, Outgoing
 from gamenet.errors import DisconnectReason, RemoteProtocolError
 
@@ -91,6 +92,15 @@ class PairTests(SynchronousTestCase):
         self.assertFalse(into.is_half_open)
         into.taken = 1
         self.assertTrue(into.is_half_open)
+
+    def test_beside_what_is_not_told_at_once_a_frame_of_any_size_has_room(self) -> None:
+        for window in (MAX_FRAME_BYTES, MAX_FRAME_BYTES + 1_000, 100_000, 131_200, 262_144):
+            for size in (1, 900, 1_100, 40_000, 65_600):
+                into = Incoming(256, window)
+                into.accept(size)
+                into.taken = 1
+                if not into.is_half_open:
+                    self.assertLessEqual(size + MAX_FRAME_BYTES, window)
 
 
 class ResumeTests(SynchronousTestCase):

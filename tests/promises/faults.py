@@ -51,6 +51,7 @@ CALLS = frozenset(
         *("listenTCP", "listenUDP", "connectTCP", "adoptStreamPort", "startListening"),
         *("stopListening", "ports.listen", "listen_udp", "socket.open", "udp.open"),
         *("transport.write", "loseConnection", "loseWriteConnection", "abortConnection"),
+        "_socket.send",
         *("setTcpNoDelay", "setTcpKeepAlive", "transport.getHost", "local.getHost"),
         *("endpoint.connect", "_endpoint.connect", "serverFromString", "SSL.Connection"),
         *("export_keying_material", "eventfd", "reactor.stop", "_reactor.stop"),

@@ -1095,7 +1095,10 @@ class WireTests(FaultCase):
         self.assertEqual(len(self.of(self.recorder, Left)), 1)
         self.assertEqual(len(self.of(self.heard, Disconnected)), 1)
 
-    @row(seen=("Suspended", "SESSION_LOST"))
+    @row(
+        at("outflow.DirectTap.send", "_socket.send", "except OSError"),
+        seen=("Suspended", "SESSION_LOST"),
+    )
     def test_writing_fails(self) -> None:
         pipe, _ = self.ends[0]
         self.strike(pipe, "send", *failing("EINTR", "ENOBUFS", "EAGAIN", "EPIPE"))
@@ -1117,6 +1120,21 @@ class WireTests(FaultCase):
         (left,) = self.of(self.recorder, Left)
         self.assertEqual(left.reason, DisconnectReason.SESSION_LOST)
         self.assertEqual(len(self.of(self.recorder, Suspended)), 1)
+
+    def test_the_end_of_a_server_while_something_waits(self) -> None:
+        """All that was said comes before the goodbye."""
+        pipe, _ = self.ends[0]
+        pipe.most = 0
+        for number in range(20):
+            self.say(number)
+        self.reactor.play(0.1)
+        self.server.host.end_all(DisconnectReason.STOPPED)
+        pipe.most = 2_000
+        self.reactor.play(1.0)
+        heard = [int(each.payload.split()[0]) for each in self.of(self.heard, Received)]
+        self.assertEqual(heard, list(range(20)))
+        (gone,) = self.of(self.heard, Disconnected)
+        self.assertEqual(gone.reason, DisconnectReason.STOPPED)
 
     @row(seen="EMFILE")
     def test_accepting_fails(self) -> None:
@@ -1149,6 +1167,7 @@ class WireTests(FaultCase):
         seen="Suspended",
     )
     def test_a_reactor_that_cannot_watch_for_writing(self) -> None:
+        self.ends[0][0].most = 0  # what the kernel takes at once needs no watching
         self.strike(self.reactor, "addWriter", os_error("ENOSPC"))
         (joined,) = self.of(self.recorder, Joined)
         self.server.verbs.send(joined.player, b"hello")
