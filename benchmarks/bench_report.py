@@ -103,7 +103,10 @@ def _cases() -> Iterable[Case]:
     yield Case("W3", "websockets", 100, CLIENT_TICK)
     for peer in ("gamenet", "pyenet", "twisted-udp", "socket", "c"):
         yield Case("W4", peer, 1, MEDIAN_TRIP)
-    for peer in ("gamenet", "gamenet-tls", "twisted-tcp", "twisted-tls", "pyenet", "websockets"):
+    for peer in (
+        "gamenet", "gamenet-compiled", "gamenet-tls", "twisted-tcp", "twisted-tls", "pyenet",
+        "websockets",
+    ):  # fmt: skip
         yield Case("W5", peer, 200, DELIVERY, (("hz", 30),))
     for peer in ("gamenet", "gamenet-tls"):
         yield Case("W6", peer, 1_000, JOINS)
@@ -163,6 +166,7 @@ BARS: Final = (
     Bar("W4", "gamenet", MEDIAN_TRIP, "ratio_to_twisted", 2.2),
     Bar("W4", "gamenet", SLOW_TRIP, "median", 1_000.0),
     Bar("W5", "gamenet", DELIVERY, "ratio_to_twisted", 1.0),
+    Bar("W5", "gamenet-compiled", DELIVERY, "ratio_to_twisted", 1.0),
     Bar("W5", "gamenet-tls", DELIVERY, "ratio_to_twisted", 0.9),
     Bar("W6", "gamenet", JOINS, "median", 1_000.0, at_least=True),
     Bar("W6", "gamenet-tls", JOINS, "median", 500.0, at_least=True),
