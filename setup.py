@@ -118,6 +118,7 @@ setup(
         "gamenet",
         "gamenet.core",
         "gamenet.demo",
+        "gamenet.doctor",
         "gamenet.smooth",
         "gamenet.testing",
         "twisted.plugins",
