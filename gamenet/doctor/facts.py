@@ -48,7 +48,6 @@ class Shown(NamedTuple):
 
     problem: str = ""
     """A sentence; "" when the server proved what it had to."""
-    is_silent: bool = False
     fingerprint: str = ""
     version: str = ""
     expires: str = ""

@@ -18,7 +18,7 @@ REFUSAL_FIXES: Final[dict[RefusalReason, str]] = {
     "--user with --password-file or --ticket-file, as its operator told you",
     RefusalReason.NAME: "the server does not allow this name: give another one with --user",
     RefusalReason.FULL: "all places are taken, or as many as one address may have: try again "
-    "later, or have its operator raise max_players or max_players_per_ip",
+    "later, or have its operator raise max_players or max_players_per_address",
     RefusalReason.BUSY: "the server lets nobody in at the moment, or too many logins have failed: "
     "try again after the pause that it asks for, or in a moment",
     RefusalReason.DUPLICATE: "somebody plays under this name, maybe yourself in another window: "

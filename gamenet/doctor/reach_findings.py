@@ -143,6 +143,7 @@ def tls_check(target: Target, shown: Shown | None, answer: Answer | None) -> Che
         "fingerprint": shown.fingerprint,
         "version": shown.version,
         "expires": shown.expires,
+        "ms": milliseconds(shown.seconds),
     }
     if target.pin:
         text = f"{shown.version}; the certificate is the pinned one"
