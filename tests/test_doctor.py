@@ -342,7 +342,7 @@ class MeasuredTests(CheckCase):
 
     def test_loss(self) -> None:
         check = loss_check(WELL)
-        self.see(check, "ok", "0.0% up (0 of 150), 0.7% down (1 of 150)")
+        self.see(check, "ok", "0.0 % up (0 of 150), 0.7 % down (1 of 150)")
         self.assertEqual((check.figures["up"], check.figures["down"]), (0.0, 0.0067))
         self.see(loss_check(WELL._replace(up_lost=9)), "warning", "from here to the server")
         self.see(loss_check(WELL._replace(down_lost=9)), "warning", "from the server to here")
@@ -351,7 +351,7 @@ class MeasuredTests(CheckCase):
 
     def test_clock(self) -> None:
         check = clock_check(WELL)
-        self.see(check, "ok", "+12.500 s, give or take 0.40 ms")
+        self.see(check, "ok", "known to 0.40 ms; it is 12.500 s ahead of")
         self.assertEqual(check.figures, {"offset_seconds": 12.5, "uncertainty_ms": 0.4})
         self.see(clock_check(WELL._replace(clock_uncertainty=0.06)), "warning", "round trip")
         unknown = WELL._replace(clock_uncertainty=float("inf"))

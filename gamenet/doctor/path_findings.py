@@ -69,8 +69,8 @@ def _blocked(port: int, probed: Datagrams) -> tuple[str, str, str]:
         return (
             "answers",
             f"datagrams reach UDP {port} of the server, and none of its answers comes back",
-            "a firewall of this machine or of your network drops what comes in: allow answers "
-            f"from UDP port {port}",
+            "a firewall of this machine or of your network drops what comes in, or a VPN carries "
+            f"too short packets: allow answers from UDP port {port}, and try without the VPN",
         )
     if probed.error == "forbidden":
         return (
@@ -210,8 +210,8 @@ def loss_check(measured: Measured) -> Check:
         fix = "measure for longer: --seconds 10"
         return Check("loss", "warning", text, fix, figures)
     text = (
-        f"{up:.1%} up ({measured.up_lost} of {measured.up_sent}), "
-        f"{down:.1%} down ({measured.down_lost} of {measured.down_sent})"
+        f"{up * 100:.1f} % up ({measured.up_lost} of {measured.up_sent}), "
+        f"{down * 100:.1f} % down ({measured.down_lost} of {measured.down_sent})"
     )
     if max(up, down) > LOSSY:
         way = "from here to the server" if up >= down else "from the server to here"
@@ -237,9 +237,10 @@ def clock_check(measured: Measured) -> Check:
         "offset_seconds": round(measured.clock_offset, 6),
         "uncertainty_ms": milliseconds(known),
     }
+    way = "ahead of" if measured.clock_offset > 0 else "behind"
     text = (
-        f"the server's game clock is this machine's monotonic one {measured.clock_offset:+.3f} s, "
-        f"give or take {ms(known)}"
+        f"the server's game clock is known to {ms(known)}; it is {abs(measured.clock_offset):,.3f} "
+        f"s {way} this machine's monotonic one"
     )
     if known > CLOCK_SECONDS:
         fix = "round trips differ too much to tell it better: see what to do about the round trip"

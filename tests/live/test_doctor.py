@@ -14,6 +14,7 @@ import ssl
 import subprocess
 import sys
 import threading
+import time
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -28,6 +29,7 @@ from gamenet.cli import main
 from gamenet.doctor.check import NAMES
 from gamenet.doctor.probe import IS_LINUX
 from gamenet.proxy import Proxy
+from gamenet.tickets import TicketIssuer, make_key, read_private_key
 from tests.certificates import Authority, expired, write
 from tests.live.processes import HANGS_SECONDS, ROOT
 from tests.testing.games import walk
@@ -70,7 +72,7 @@ def doctor(*arguments: str) -> Told:
     """Run the command in this process, and see that its report holds together."""
     out, err = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        status = main(["doctor", *arguments, *QUICKLY, "--json"])
+        status = main(["doctor", *QUICKLY, *arguments, "--json"])
     assert err.getvalue() == ""
     assert out.getvalue().count("\n") == 1
     report = json.loads(out.getvalue())
@@ -100,14 +102,18 @@ class Relay:
 
     :param up: whether a datagram of so many bytes reaches the server.
     :param down: the same of its answers.
+    :param most_of_others: bytes of the datagrams that pass which come from another port than the
+        first one did.
     """
 
     def __init__(
         self,
         up: Callable[[int], bool] = lambda size: True,
         down: Callable[[int], bool] = lambda size: True,
+        most_of_others: int = 2_000,
     ) -> None:
         self._up, self._down = up, down
+        self._most_of_others = most_of_others
         self._listening = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._listening.bind(("127.0.0.1", 0))
         self.port: int = self._listening.getsockname()[1]
@@ -140,7 +146,8 @@ class Relay:
                 back = threading.Thread(target=self._go_down, args=(out, address))
                 self._threads.append(back)
                 back.start()
-            if self._up(len(data)):
+            most = 2_000 if address == next(iter(self._out)) else self._most_of_others
+            if len(data) <= most and self._up(len(data)):
                 self._out[address].send(data)
 
     def _go_down(self, out: socket.socket, address: Any) -> None:
@@ -160,7 +167,7 @@ def served_by(relay: Relay) -> Iterator[gamenet.GameServer]:
 @on_a_game_thread
 def test_a_healthy_server() -> None:
     with server(game_name="walk/3") as served:
-        told = doctor(served.address, "--insecure", "--user", "ada")
+        told = doctor(served.address, "--insecure", "--user", "ada", "--seconds", "1.5")
         assert told.failed() == []
         assert told.verdicts("name", "tcp", "join", "udp", "mtu") == ["ok"] * 5
         assert told.verdicts("tls") == ["not tried"]
@@ -177,7 +184,11 @@ def test_a_healthy_server() -> None:
         assert told.checks["rtt"]["figures"]["path"] == "udp"
         assert told.checks["loss"]["figures"]["up_sent"] > 2
         assert "works through UDP at " in told.summary
-        assert not served.players
+        looks = 0
+        while served.players:  # until the game has taken the news
+            time.sleep(0.01)
+            looks += 1
+            assert looks < 3_000
 
 
 @on_a_game_thread
@@ -276,6 +287,42 @@ def test_datagrams_that_are_too_long_for_the_way() -> None:
     assert told.checks["udp"]["figures"]["blocked"] == "long"
     assert "1,100 bytes do, 1,200 do not" in told.checks["udp"]["text"]
     assert "set its MTU to 1248 or more" in told.checks["udp"]["fix"]
+
+
+@on_a_game_thread
+def test_datagrams_that_pass_only_in_fragments() -> None:
+    # To the session's own socket nothing is forbidden, to that of the doctor fragments are.
+    with served_by(Relay(most_of_others=1_030)) as served:
+        told = doctor(served.address, "--insecure")
+    assert told.failed() == []
+    assert told.verdicts("udp", "mtu") == ["ok", "warning"]
+    assert told.checks["mtu"]["figures"]["payload_up"] == 1_024
+    assert told.summary.startswith("You can play, for the game works through UDP")
+
+
+@on_a_game_thread
+def test_a_server_that_does_not_answer_other_ports() -> None:
+    with server(rebind="off") as served:
+        told = doctor(served.address, "--insecure")
+    assert told.verdicts("udp", "mtu", "fallback") == ["ok"] * 3
+    assert "does not answer another port of ours" in told.checks["mtu"]["text"]
+
+
+@on_a_game_thread
+def test_a_ticket_is_good_for_one_join(tmp_path: Path) -> None:
+    cert, key = write(tmp_path, make_certificate(["127.0.0.1"]))
+    private = str(tmp_path / "tickets")
+    public = make_key(private)
+    ticket = TicketIssuer(read_private_key(private), "walk").issue("ada")
+    (tmp_path / "ticket").write_bytes(ticket + b"\n")
+    with server(cert_file=cert, key_file=key, auth=(f"ticket:{public}:walk",)) as served:
+        arguments = (served.address, "--ticket-file", str(tmp_path / "ticket"))
+        told = doctor(*arguments)
+        assert told.failed() == []
+        assert told.checks["join"]["figures"]["player"] == "ada"
+        assert told.verdicts("udp", "fallback") == ["ok", "not tried"]
+        told = doctor(*arguments)
+        assert told.checks["join"]["figures"]["refusal"] == "TICKET_USED"
 
 
 @on_a_game_thread
