@@ -9,6 +9,7 @@ import json
 import os
 import socket
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
 
@@ -29,6 +30,7 @@ from gamenet.config import ClientConfig
 from gamenet.doctor import reach
 from gamenet.doctor.check import NAMES, TITLES, Check, listed, ms
 from gamenet.doctor.deaf import Deaf
+from gamenet.doctor.examination import Examination
 from gamenet.doctor.facts import Attempt, Datagrams, Found, Measured, Shown
 from gamenet.doctor.fixes import REFUSAL_FIXES, TLS_PROBLEMS, tls_words
 from gamenet.doctor.path_findings import (
@@ -52,7 +54,7 @@ from gamenet.doctor.reach_findings import (
     tcp_check,
     tls_check,
 )
-from gamenet.doctor.show import Lines
+from gamenet.doctor.show import Lines, Nothing
 from gamenet.doctor.summary import summary
 from gamenet.doctor.trust import HUNG_UP, Look
 from gamenet.doctor.visit import Visit
@@ -407,10 +409,14 @@ class SummaryTests(SynchronousTestCase):
             self.assertEqual(said, start)
 
     def test_what_could_be_better(self) -> None:
-        said = self.said(loss=loss_check(WELL._replace(up_lost=30)))
-        self.assertTrue(
-            said.startswith("You can play, for the game works through UDP at 48 ms; but")
+        lossy = loss_check(WELL._replace(up_lost=30))
+        start = (
+            "You can play, for the game works through UDP at 48 ms; but see to the loss: 20.0 % up"
         )
+        self.assertTrue(self.said(loss=lossy).startswith(start))
+        self.assertNotIn("more above", self.said(loss=lossy))
+        unsteady = rtt_check(WELL._replace(jitter=0.06))
+        self.assertTrue(self.said(rtt=unsteady, loss=lossy).endswith("router (1 more above)."))
         broken = rtt_check(WELL._replace(end="kicked"))
         self.assertIn("is not what it should be: the session ended: kicked", self.said(rtt=broken))
 
@@ -520,6 +526,37 @@ class DeafTests(SynchronousTestCase):
         self.assertEqual(visit.arrived([0]), [])
         self.assertRaises(ConnectionError, visit.seal_probe, 1_200)
         self.successResultOf(visit.leave())
+
+
+class ExaminationTests(SynchronousTestCase):
+    def test_a_resolver_that_does_not_answer(self) -> None:
+        patience = Patience(MemoryReactorClock(), lambda: False)
+        shown: list[str] = []
+        progress = SimpleNamespace(begins=shown.append, done=lambda check: shown.append(check.name))
+        examination = Examination(TARGET, ClientConfig(insecure=True), {}, 5.0, patience)
+        with (
+            patch("gamenet.doctor.reach.on_thread"),
+            patch("gamenet.doctor.examination.NAME_SECONDS", 0.0),
+        ):
+            checks = examination.run(progress)
+        self.assertEqual([check.name for check in checks], list(NAMES))
+        self.assertEqual(shown, [name for name in NAMES for _ in range(2)])
+        self.assertIn("nobody answers", checks[0].text)
+        self.assertEqual({check.verdict for check in checks[1:]}, {"not tried"})
+        self.assertEqual({check.text for check in checks[1:]}, {"because name failed"})
+
+    def test_a_network_thread_that_does_not_answer(self) -> None:
+        patience = Patience(MemoryReactorClock(), lambda: False)
+        examination = Examination(TARGET, ClientConfig(insecure=True), {}, 5.0, patience)
+
+        def stuck() -> Check:
+            raise Stuck
+
+        examination._steps["name"] = stuck
+        checks = examination.run(Nothing())
+        self.assertEqual((checks[0].verdict, checks[1].verdict), ("failed", "not tried"))
+        self.assertIn("network thread", checks[0].text)
+        self.assertIn("overloaded", checks[0].fix)
 
 
 class CommandLineTests(SynchronousTestCase):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gamenet.doctor.check import ms
+from gamenet.doctor.check import TITLES, ms
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,7 +37,9 @@ def summary(target: Target, checks: Sequence[Check]) -> str:
     well = f"the game works through {path}" + (f" at {_mean(rtt)}" if rtt is not None else "")
     warned = [check for check in checks if check.verdict == "warning"]
     if warned:
-        return f"You can play, for {well}; but {_sentence(warned[0])}."
+        more = f" ({len(warned) - 1} more above)" if len(warned) > 1 else ""
+        title = TITLES[warned[0].name]
+        return f"You can play, for {well}; but see to the {title}: {_sentence(warned[0])}{more}."
     return f"All is well: {well}."
 
 
