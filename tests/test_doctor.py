@@ -417,8 +417,13 @@ class SummaryTests(SynchronousTestCase):
         self.assertNotIn("more above", self.said(loss=lossy))
         unsteady = rtt_check(WELL._replace(jitter=0.06))
         self.assertTrue(self.said(rtt=unsteady, loss=lossy).endswith("router (1 more above)."))
-        broken = rtt_check(WELL._replace(end="kicked"))
-        self.assertIn("is not what it should be: the session ended: kicked", self.said(rtt=broken))
+        silent = rtt_check(WELL._replace(round_trips=()))
+        self.assertIn(
+            "is not what it should be: the server answered nothing", self.said(rtt=silent)
+        )
+        over = ended_check("rtt", "kicked")
+        start = "You cannot stay on play.example:7777: the session ended: kicked; "
+        self.assertTrue(self.said(rtt=over).startswith(start))
 
 
 class Terminal(io.StringIO):

@@ -36,6 +36,8 @@ TITLES: Final = {
     "fallback": "fallback",
 }
 """What a person reads for each."""
+TO_GET_IN: Final = ("name", "tcp", "tls", "join")
+"""Those without which there is nothing else to look at."""
 
 
 @dataclass(slots=True)

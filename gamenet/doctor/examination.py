@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from gamenet.doctor import path_findings, reach, reach_findings
-from gamenet.doctor.check import NAMES, TITLES, Check
+from gamenet.doctor.check import NAMES, TITLES, TO_GET_IN, Check
 from gamenet.doctor.facts import Datagrams
 from gamenet.doctor.patience import Patience, Stuck
 from gamenet.doctor.probe import ALL_SIZES, LONGEST, probe
@@ -105,13 +105,15 @@ class Examination:
                 progress.begins(name)
                 began = time.monotonic()
                 if stopper:
-                    check = Check(name, "not tried", f"because {stopper} failed")
+                    check = Check(name, "not tried", f"because {stopper}")
                 else:
                     check = self._make(name)
                 check.seconds = time.monotonic() - began
                 checks.append(check)
-                if check.verdict == "failed" and name in ("name", "tcp", "tls", "join"):
-                    stopper = TITLES[name]
+                if check.verdict == "failed" and name in TO_GET_IN:
+                    stopper = f"{TITLES[name]} failed"
+                elif check.figures.get("ended"):
+                    stopper = "the session ended"
                 progress.done(check)
         finally:
             self._leave()
@@ -254,19 +256,16 @@ class Examination:
         return path_findings.rtt_check(self._measured)
 
     def _loss(self) -> Check:
-        if self._measured is None or self._measured.end:
-            return Check("loss", "not tried", "because the session ended")
+        assert self._measured is not None
         return path_findings.loss_check(self._measured)
 
     def _clock(self) -> Check:
-        if self._measured is None or self._measured.end:
-            return Check("clock", "not tried", "because the session ended")
+        assert self._measured is not None
         return path_findings.clock_check(self._measured)
 
     def _fallback(self) -> Check:
         measured = self._measured
-        if measured is None:
-            return Check("fallback", "not tried", "because nothing could be measured")
+        assert measured is not None
         if measured.path == "tcp":
             return path_findings.fallback_check(measured, is_forced=False)
         if self._who.get("ticket") is not None:

@@ -146,16 +146,14 @@ def mtu_check(probed: Datagrams) -> Check:
 def rtt_check(measured: Measured) -> Check:
     """How long the way there and back takes, and how steadily."""
     trips = measured.round_trips
-    if measured.end or not trips:
-        why = (
-            f"the session ended: {measured.end}" if measured.end else "the server answered nothing"
-        )
+    if measured.end:
+        return ended_check("rtt", measured.end)
+    if not trips:
         return Check(
             "rtt",
             "failed",
-            why,
-            "the server or the line broke down meanwhile: try again, and ask the operator whether "
-            "the server was restarted",
+            "the server answered nothing",
+            "its game hangs or the line has broken down: try again, and ask the operator",
         )
     least, mean = min(trips), sum(trips) / len(trips)
     p95 = percentile(trips, 0.95) or 0.0
@@ -285,4 +283,5 @@ def ended_check(name: str, text: str) -> Check:
         "failed",
         f"the session ended: {text}",
         "the server or its game put an end to it: try again, and ask the operator",
+        {"ended": True},
     )

@@ -126,7 +126,8 @@ def _exchange(
 
 
 def _read(used: Any, found: Datagrams) -> None:
-    """What came back: the server's challenges. Anything else does not count."""
+    """What came back: the server's challenges, known by their headers. Nothing is done to please
+    them, so whoever forges one deceives the doctor alone."""
     while True:
         try:
             data = used.recv(MAX_DATAGRAM_BYTES + 1)

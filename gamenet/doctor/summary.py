@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from gamenet.doctor.check import TITLES, ms
+from gamenet.doctor.check import TITLES, TO_GET_IN, ms
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,16 +15,15 @@ if TYPE_CHECKING:
     from gamenet.addresses import Target
     from gamenet.doctor.check import Check
 
-TO_GET_IN = ("name", "tcp", "tls", "join")
-
 
 def summary(target: Target, checks: Sequence[Check]) -> str:
     """What a player should know, and do first."""
     by_name = {check.name: check for check in checks}
-    for name in TO_GET_IN:
-        check = by_name.get(name)
-        if check is not None and check.verdict == "failed":
+    for check in checks:
+        if check.verdict == "failed" and check.name in TO_GET_IN:
             return f"You cannot play on {target}: {_sentence(check)}."
+        if check.figures.get("ended"):
+            return f"You cannot stay on {target}: {_sentence(check)}."
     udp, fallback, rtt = (by_name.get(name) for name in ("udp", "fallback", "rtt"))
     if udp is not None and udp.verdict == "failed":
         if fallback is None or fallback.verdict != "ok":
