@@ -135,6 +135,7 @@ setup(
         "gamenet",
         "gamenet.core",
         "gamenet.demo",
+        "gamenet.doctor",
         "gamenet.smooth",
         "gamenet.testing",
         "twisted.plugins",

@@ -23,6 +23,7 @@ from gamenet._version import __version__
 from gamenet.certificates import add_command as add_cert
 from gamenet.chaos import parse_chaos
 from gamenet.cli_completion import add_completion
+from gamenet.cli_doctor import add_doctor, run_doctor
 from gamenet.cli_network import (
     add_chaos,
     add_proxy,
@@ -113,7 +114,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         except SystemExit as done:  # --help and --version have printed what they are for
             return int(done.code or 0)
         command = f"gamenet {arguments.command}"
-        if arguments.command in ("chat", "demo", "bots", "proxy", "top"):
+        if arguments.command in ("chat", "demo", "bots", "proxy", "top", "doctor"):
             return _play(arguments)
         return int(arguments.run(arguments))
     except KeyboardInterrupt:
@@ -202,16 +203,11 @@ def _parser() -> argparse.ArgumentParser:
         description="Talk on a server: type a line to say it. Ctrl-D, Ctrl-C and /quit leave.",
     )
     _add_address(chat)
-    chat.add_argument(
-        "--user", default="", metavar="NAME", help="who to be (default: the server names a guest)"
-    )
-    proof = chat.add_mutually_exclusive_group()
-    proof.add_argument("--password", action="store_true", help="ask for the account's password")
-    proof.add_argument("--password-file", metavar="FILE", help="read the password from a file")
-    proof.add_argument("--ticket-file", metavar="FILE", help="join with the ticket in a file")
+    _add_who(chat)
     add_simulation(chat)
 
     add_top(commands)
+    add_doctor(commands, _add_address, _add_who)
     add_proxy(commands)
     add_cert(commands)
     add_commands(commands)
@@ -247,6 +243,16 @@ def _add_address(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _add_who(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--user", default="", metavar="NAME", help="who to be (default: the server names a guest)"
+    )
+    proof = parser.add_mutually_exclusive_group()
+    proof.add_argument("--password", action="store_true", help="ask for the account's password")
+    proof.add_argument("--password-file", metavar="FILE", help="read the password from a file")
+    proof.add_argument("--ticket-file", metavar="FILE", help="join with the ticket in a file")
+
+
 def _count(text: str) -> int:
     try:
         number = int(text)
@@ -270,10 +276,12 @@ def _seconds(text: str) -> float:
 def _play(arguments: argparse.Namespace) -> int:
     """The commands that go on until somebody ends them."""
     # Before signals are only noted: whoever is asked for a password may leave by Ctrl-C.
-    proof = _proof(arguments) if arguments.command == "chat" else {}
+    proof = _proof(arguments) if arguments.command in ("chat", "doctor") else {}
     with Interrupt() as interrupt:
         if arguments.command == "chat":
             return _chat(arguments, proof, interrupt)
+        if arguments.command == "doctor":
+            return run_doctor(arguments, proof, interrupt)
         if arguments.command == "proxy":
             return run_proxy(arguments, interrupt)
         if arguments.command == "top":

@@ -44,6 +44,7 @@ class CommandLineTests(SynchronousTestCase):
             "ticket",
             "completion",
             "top",
+            "doctor",
         ):
             self.assertIn(command, out)
             self.assertEqual(self.gamenet(command, "--help")[0], 0)

@@ -36,7 +36,7 @@ class ReadmeTests(SynchronousTestCase):
             name = target[0] or target[1]
             self.assertRegex(makefile, rf"(?m)^{name}:|^\.PHONY:.*\b{name}\b")
         commands = re.findall(r"^    gamenet (\w+)", README, re.MULTILINE)
-        self.assertEqual(sorted(set(commands)), ["bots", "cert", "chat", "demo", "proxy"])
+        self.assertEqual(sorted(set(commands)), ["bots", "cert", "chat", "demo", "doctor", "proxy"])
         parser = cli._parser()
         for command in commands:
             self.assertIn(command, parser.format_help())

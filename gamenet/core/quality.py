@@ -147,6 +147,14 @@ class PathQuality:
             self._settle(highest, bits)
         return True
 
+    def covers(self, number: int) -> bool:
+        """Whether the latest acks say that a packet of ours came; they know the last 33."""
+        newest = self.acknowledged_up_to
+        distance = newest - (newest - self._last_ack & 0xFFFF) - number
+        return not distance or (
+            0 < distance <= ACK_SPAN and bool(self._last_bits >> (distance - 1) & 1)
+        )
+
     def _settle(self, highest: int, bits: int) -> None:
         """Decide which holes were filled late and which are losses."""
         open_holes = []

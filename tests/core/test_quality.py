@@ -198,6 +198,22 @@ class AckTests(SynchronousTestCase):
         self.assertTrue(quality.acknowledged(0xFFFF, 0, 0x1_0007, 0.1))
         self.assertEqual((quality.acked, outstanding(quality)), (1, 1))
 
+    def test_which_numbers_the_latest_acks_cover(self) -> None:
+        quality = PathQuality()
+        self.assertFalse(quality.covers(0))
+        came = {0, 2, 70_000, 70_001, 70_033}
+        window = ReplayWindow()
+        for number in sorted(came):
+            window.mark(number)
+            self.assertTrue(quality.acknowledged(*window.acks(), number + 7, 0.0))
+            for asked in range(number - 40, number + 40):
+                known = asked in came and number - ACK_SPAN <= asked <= number
+                self.assertEqual(quality.covers(asked), known, (number, asked))
+        # One that comes late tells of older numbers.
+        self.assertTrue(quality.acknowledged(70_001 & 0xFFFF, 1, 70_040, 0.0))
+        self.assertTrue(quality.covers(70_000))
+        self.assertFalse(quality.covers(70_033))
+
     def test_late_arrivals_within_32_are_no_losses(self) -> None:
         quality, window = PathQuality(), ReplayWindow()
         for number in range(ACK_SPAN + 1):

@@ -70,6 +70,7 @@ from gamenet.core.wire import PADDING, DatagramKind
 from gamenet.credentials import ClaimedName, IClaimedName, IPlayerAvatar, LoginRefused, PlayerAvatar
 from gamenet.delays import Delays
 from gamenet.dial import Dial
+from gamenet.doctor import probe, reach
 from gamenet.errors import (
     ConfigError,
     ConnectionFailed,
@@ -2242,6 +2243,71 @@ class ProcessTests(FaultCase):
         self.patch(live.subprocess, "Popen", lambda *_, **__: process)
         self.assertRaises(KeyboardInterrupt, live.LiveServer, main)
         self.assertEqual(process.closed, [True])
+
+
+class DoctorTests(FaultCase):
+    """``gamenet doctor`` says what the system refuses to do for it."""
+
+    @row(
+        at("doctor.reach.resolve", "socket.getaddrinfo", "except OSError, UnicodeError"),
+        at("doctor.reach.connect", "socket.socket", "except OSError"),
+        at("doctor.reach._ask", "socket.socket", "except OSError"),
+    )
+    def test_no_socket_to_reach_anybody(self) -> None:
+        self.strike(socket, "getaddrinfo", os_error("EMFILE"), by="doctor.reach")
+        self.assertEqual(reach.resolve("host", 7777).problem, "failed")
+        self.strike(socket, "socket", os_error("EMFILE"), os_error("EMFILE"), by="doctor.reach")
+        attempt = reach.connect(socket.AF_INET, ("127.0.0.1", 1))
+        self.assertEqual((attempt.outcome, attempt.words), ("failed", "Too many open files"))
+        self.assertEqual(reach.sniff(socket.AF_INET, ("127.0.0.1", 1), 0.0), "closed")
+
+    @row(
+        at("doctor.probe.probe", "socket.socket", "setblocking", "except OSError"),
+        at("doctor.probe._forbid_fragments", "setsockopt", "setsockopt 2"),
+        at("doctor.probe._kernel_mtu", "getsockopt", "getsockopt 2"),
+        at("doctor.probe._exchange", "except OSError"),
+        at("doctor.probe._read", "except BlockingIOError, InterruptedError", "except OSError"),
+    )
+    def test_datagrams_that_the_system_refuses(self) -> None:
+        self.patch(probe, "IS_LINUX", True)
+        patience: Any = SimpleNamespace(call=lambda call: call(), until=lambda look, _: look())
+
+        def error(host: str, *, opened: Any = None, **faults: Any) -> str:
+            """What is found to be wrong with a socket of which some method fails."""
+            visit: Any = SimpleNamespace(
+                udp_address=(host, 7777), seal_probe=lambda size: (0, b""), arrived=lambda _: []
+            )
+            nothing = self.callback(BlockingIOError())
+            found = opened or (lambda *_: OddSocket(**{"recv": nothing, **faults}))
+            self.patch(probe.socket, "socket", found)
+            said = probe.probe(visit, patience, (1_200,)).error
+            nothing.left.clear()
+            return said
+
+        too_many = self.callback(os_error("EMFILE"))
+        self.assertEqual(error("127.0.0.1", opened=too_many), "failed")
+        for name in ("setblocking", "setsockopt", "getsockopt"):
+            for host in ("127.0.0.1", "::1"):
+                refused = self.callback(os_error("EPERM"))
+                self.assertEqual(error(host, **{name: refused}), "forbidden")
+        unsent = self.callback(os_error("EMSGSIZE"))
+        self.assertEqual(error("127.0.0.1", send=unsent), "too long")
+        unread = self.callback(os_error("ECONNREFUSED"))
+        self.assertEqual(error("127.0.0.1", recv=unread), "refused")
+
+
+class OddSocket:
+    """A socket of which some methods do as they were made to."""
+
+    def __init__(self, **methods: Any) -> None:
+        for name in ("setblocking", "setsockopt", "getsockopt", "connect", "send", "recv"):
+            setattr(self, name, methods.get(name, lambda *_: 0))
+
+    def __enter__(self) -> OddSocket:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Closed it would be."""
 
 
 def pretended(**stdin: Any) -> Any:
