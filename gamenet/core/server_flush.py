@@ -160,7 +160,10 @@ class ServerFlush(Session):
             or self.input_timing.due
             or self.tunnelled
         ):
-            return []  # the flush is one of frames
+            # The flush is one of frames; a ping alone does not stir.
+            if self.rests and self.outgoing.waiting_messages:
+                self.stir(now)
+            return []
         budget = self.budget
         level = budget.level + (now - budget.when) * budget.allowed
         if level > budget.burst:
@@ -235,20 +238,6 @@ class ServerFlush(Session):
 
     def _datagrams_in_budget(self, now: float) -> list[tuple[bytes, Address]]:
         """As for every session, as far as the budget goes; what it does not allow waits."""
-        if not (
-            self._control
-            or self._acks_due
-            or self._input_ack_due
-            or self._unreliable
-            or self._parts
-            or self.states.waiting is not None
-            or self._time_asked is not None
-            or self.input_timing.due
-        ):
-            # A flush of frames alone.
-            if self.rests and self.outgoing.waiting_messages:
-                self.stir(now)
-            return []
         budget = self.budget
         level = budget.level
         control, held = self._control, []

@@ -159,7 +159,7 @@ class LowLatencyTests(SynchronousTestCase):
             session._time_asked = (7, pair.now) if asked else None
             session.input_timing.due = timing
             if message:
-                session.queue_unreliable(0, b"x")
+                session.queue_unreliable([(MessageType.UNRELIABLE, b"x")])
         quick, plain = (pair.server_session for pair in pairs)
         now = pairs[0].now
         plain.budget.refill(now)
