@@ -29,14 +29,15 @@ class ServerConfig(ServerLimits):
     listen: int | str = DEFAULT_PORT
     """TCP: a port, ``"tcp:7777"``, ``"tcp:7777:interface=192.168.1.5"`` or ``"[::1]:7777"``; port 0
     takes a free one. Insecure servers without an interface bind only 127.0.0.1 and ::1. Or one of
-    Twisted's endpoints that has TLS or a socket of its own: ``ssl:``, ``tls:``, ``systemd:``, and
-    ``fd:NUMBER``."""
+    Twisted's endpoints that has TLS or a socket of its own: ``ssl:``, ``tls:``, ``systemd:``
+    (``systemd:0`` and ``systemd:NAME`` for short), and ``fd:NUMBER``."""
     cert_file: str = ""
     """PEM file with the server's certificate and those that vouch for it. Read again on SIGHUP."""
     key_file: str = ""
     """PEM file with its private key, which nobody else may read. Read again on SIGHUP."""
     udp: int | str | None = None
-    """UDP: a port, or ``"7777:interface=A"``; by default the TCP port and interface."""
+    """UDP: a port, or ``"7777:interface=A"``; by default the TCP port and interface. Or a socket
+    that is open already: ``systemd:0``, ``systemd:NAME`` or ``fd:NUMBER``."""
     advertised_udp_port: int = 0
     """The UDP port that players are told, where a port map changes it; 0 is the bound one."""
     tick_rate: float = 30.0
@@ -74,7 +75,7 @@ class ServerConfig(ServerLimits):
             raise ConfigError("advertised_udp_port", "must be a port, 0 to 65535")
         listen = parse_listen(self.listen, "listen")
         udp = None if self.udp is None else parse_listen(self.udp, "udp")
-        if udp is not None and udp.endpoint:
+        if udp is not None and udp.endpoint and not udp.is_descriptor:
             raise ConfigError("udp", f"{self.udp!r} is for TCP; write a port, or 7777:interface=A")
         self._check_security(listen)
         if self.insecure and not self.insecure_anywhere:

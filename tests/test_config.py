@@ -104,6 +104,11 @@ class RefusalTests(SynchronousTestCase):
         ):
             self.refused(**fields)
 
+    def test_udp_has_ports_and_sockets_of_others_and_no_tls(self) -> None:
+        for udp in ("systemd:1", "systemd:game", "fd:4", "7777:interface=127.0.0.1"):
+            self.assertEqual(ServerConfig(insecure=True, udp=udp).udp, udp)
+        self.assertIn("is for TCP", self.refused(udp="ssl:7777:privateKey=k.pem"))
+
     def test_values_that_the_kernel_cannot_take_are_refused_at_birth(self) -> None:
         for fields in ({"udp_buffer_bytes": 1 << 31}, {"listen_backlog": 1 << 31}):
             self.refused(**fields)

@@ -33,7 +33,7 @@ from twisted.protocols.tls import TLSMemoryBIOProtocol
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.test.requesthelper import DummyRequest
-from zope.interface import implementer
+from zope.interface import directlyProvides, implementer
 
 import gamenet
 from gamenet import (
@@ -1381,7 +1381,7 @@ class ListeningTests(FaultCase):
 
     @row(
         at("listening.Listening._open_tcp", "listenTCP", "except CannotListenError, OSError"),
-        at("listening.Listening._open", "listen_udp", "except CannotListenError, OSError"),
+        at("listening.Listening._open_udp", "listen_udp", "except CannotListenError, OSError"),
         seen="ListenFailed",
     )
     def test_ports_that_cannot_be_opened(self) -> None:
@@ -1398,7 +1398,7 @@ class ListeningTests(FaultCase):
 
     @row(
         at("listening.Listening._open_tcp", "except CannotListenError, OSError"),
-        at("listening.Listening._open", "except CannotListenError, OSError"),
+        at("listening.Listening._open_udp", "except CannotListenError, OSError"),
         seen="IPv4 serves",
     )
     def test_no_ipv6(self) -> None:
@@ -1427,11 +1427,11 @@ class ListeningTests(FaultCase):
         self.flush_unasked(OSError)
 
     @row(
-        at(
-            "listening.Listening._adopt",
-            *("os.dup", "socket.socket", "getsockname", "setblocking", "found.listen"),
-            *("adoptStreamPort", "except OSError", "except OSError 2"),
-        ),
+        at("listening.Listening._adopt", "getsockname", "found.listen", "adoptStreamPort"),
+        at("listening.Listening._adopt", "except OSError"),
+        at("descriptors.copied", "os.dup", "socket.socket", "setblocking"),
+        at("descriptors.copied", "except OSError", "except BaseException"),
+        at("descriptors._check", "getsockname"),
         seen="ListenFailed",
     )
     def test_a_socket_that_somebody_else_has_opened(self) -> None:
@@ -1445,10 +1445,11 @@ class ListeningTests(FaultCase):
         machine.adoptStreamPort = lambda *_: None
         self.patch(socket, "socket", Made)
         for owner, name, by in (
-            (os, "dup", "listening"),
-            (socket, "socket", "listening"),
+            (os, "dup", "descriptors"),
+            (socket, "socket", "descriptors"),
+            (Made, "getsockname", "descriptors"),
+            (Made, "setblocking", "descriptors"),
             (Made, "getsockname", "listening"),
-            (Made, "setblocking", "listening"),
             (Made, "listen", "listening"),
             (machine, "adoptStreamPort", "listening"),
         ):
@@ -1456,6 +1457,38 @@ class ListeningTests(FaultCase):
             service = self.service(listen=f"fd:{theirs.fileno()}")
             before = descriptors()
             said = str(self.assertRaises(ListenFailed, service.startService))
+            self.assertEqual(descriptors(), before, name)
+            self.assertIn("is not a socket to listen on", said)
+
+    @row(
+        at("listening.Listening._adopt_udp", "getsockname"),
+        at("listening.Listening._adopt_udp", "except CannotListenError, OSError"),
+        at("ports.adopt", "getsockname", "startListening", "except OSError"),
+        seen="ListenFailed",
+    )
+    def test_a_udp_socket_that_somebody_else_has_opened(self) -> None:
+
+        class Made(socket.socket):
+            """Whose methods can fail."""
+
+        theirs = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.addCleanup(theirs.close)
+        theirs.bind((LOOPBACK, 0))
+        directlyProvides(self.machine, IReactorFDSet)
+        machine: Any = self.machine
+        machine.addReader = machine.removeReader = machine.removeWriter = lambda *_: None
+        self.patch(socket, "socket", Made)
+        for owner, name, by in (
+            (Made, "getsockname", "listening"),
+            (Made, "getsockname", "ports"),
+            (ports.OpenSocket, "getsockopt", "ports"),
+            (machine, "addReader", ""),
+        ):
+            self.strike(owner, name, os_error("ENOTSOCK"), by=by)
+            service = self.service(udp=f"fd:{theirs.fileno()}")
+            before = descriptors()
+            said = str(self.assertRaises(ListenFailed, service.startService))
+            self.network.run(0.1)
             self.assertEqual(descriptors(), before, name)
             self.assertIn("is not a socket to listen on", said)
 
