@@ -86,6 +86,8 @@ class Bridge:
         self._published = 0
         self.taken = 0
         """Events handed out in order; acknowledging reliable messages hangs on it."""
+        self.passes = 0
+        """How often the game has come for events."""
         self._commands: deque[Command] = deque()
         self.unreliable: deque[Loose] = deque(maxlen=config.bridge_events)
         """Messages that may be lost; the oldest give way when the reactor does not keep up."""
@@ -154,6 +156,11 @@ class Bridge:
         return len(self._commands)
 
     @property
+    def is_waiting(self) -> bool:
+        """Whether the game waits for the next event."""
+        return self._waiting
+
+    @property
     def is_spent(self) -> bool:
         """Nothing is left for the game, and nothing more will come."""
         return self.closed and not (self._inbox or self._posted)
@@ -190,6 +197,7 @@ class Bridge:
 
     def poll(self) -> list[Event]:
         """All events published since the last call, in order. Never waits."""
+        self.passes += 1
         events: list[Event] = []
         inbox = self._inbox
         while inbox:

@@ -23,6 +23,7 @@ from gamenet.addresses import join_address
 from gamenet.errors import ConfigError, ListenFailed
 from gamenet.metrics import ErrorCounter, StatusSource, status_site
 from gamenet.service import GameServerService
+from gamenet.systemd import SystemdService
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping
@@ -159,6 +160,8 @@ class Daemon(MultiService):
             self._status = StatusService(self, plan.status, reactor)
             self._status.setServiceParent(self)
         self._error_counter = ErrorCounter()
+        self._systemd = SystemdService(self.server, reactor)
+        self._systemd.setServiceParent(self)
 
     # What the status site asks.
 
@@ -236,6 +239,7 @@ class Daemon(MultiService):
     def stopService(self) -> Deferred[None]:
         """Say BYE to everybody, let the game return, close the ports."""
         self.running = 0
+        self._systemd.stopping()
         if self._reactor is sys.modules.get("twisted.internet.reactor"):
             # A second Ctrl-C would only have Twisted log that it is stopping already.
             signal.signal(signal.SIGINT, signal.SIG_IGN)

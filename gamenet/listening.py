@@ -134,14 +134,17 @@ class Listening:
 
     def _open(self, place: Place) -> None:
         """Open TCP and UDP on every address that *place* stands for."""
-        descriptor = self._entrance.descriptor
-        if descriptor is not None:
-            place = self._adopt(descriptor())
+        descriptor, udp_descriptor = self._entrance.descriptor, self._entrance.udp_descriptor
+        number = None if descriptor is None else descriptor()
+        udp_number = None if udp_descriptor is None else udp_descriptor()
+        if number is not None and number == udp_number:
+            raise ListenFailed(f"listen and udp name the same socket, descriptor {number}")
+        if number is not None:
+            place = self._adopt(number)
         else:
             self._open_tcp(place)
-        udp_descriptor = self._entrance.udp_descriptor
-        if udp_descriptor is not None:
-            self._adopt_udp(udp_descriptor())
+        if udp_number is not None:
+            self._adopt_udp(udp_number)
         else:
             self._open_udp(place)
         if not self._tcp or not self._udp:

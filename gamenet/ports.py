@@ -85,15 +85,18 @@ class BudgetedPort(udp.Port):
         return created
 
     def _make_ready(self, created: socket.socket) -> None:
+        # Whoever opened it has said which families it is for, and may have meant both; and may have
+        # been allowed larger buffers than we are.
+        is_given = self._opened is not None
         granted = []
         for option in (socket.SO_RCVBUF, socket.SO_SNDBUF):
+            has = created.getsockopt(socket.SOL_SOCKET, option) if is_given else 0
             try:
-                created.setsockopt(socket.SOL_SOCKET, option, self._buffer_bytes)
+                if has < self._buffer_bytes:
+                    created.setsockopt(socket.SOL_SOCKET, option, self._buffer_bytes)
             except OSError:
                 pass
             granted.append(created.getsockopt(socket.SOL_SOCKET, option))
-        # Whoever opened it has said which families it is for, and may have meant both.
-        is_given = self._opened is not None
         is_ipv6 = self.addressFamily == socket.AF_INET6 and hasattr(socket, "IPV6_V6ONLY")
         if is_ipv6 and not is_given:
             created.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)

@@ -192,15 +192,16 @@ class BudgetTests(PortCase):
 class AdoptedTests(PortCase):
     """A socket that somebody else has opened."""
 
-    def adopt(self, host: str = LOOPBACK, family: int = socket.AF_INET, **options: int) -> Any:
+    def adopt(self, host: str = LOOPBACK, **fields: Any) -> Any:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
         theirs = socket.socket(family, socket.SOCK_DGRAM)
-        if options:
-            theirs.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, options["only"])
+        if family == socket.AF_INET6:
+            theirs.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
         theirs.bind((host, 0))
         theirs.setblocking(False)
         factory = GameServerFactory(
             Recorder(),
-            ServerConfig(insecure=True),
+            ServerConfig(insecure=True, **fields),
             reactor=self.reactor,
             now=self.reactor.seconds,
         )
@@ -223,10 +224,23 @@ class AdoptedTests(PortCase):
         port.doRead()
         self.assertEqual(self.host.counters.datagrams_in, 64)
 
+    def test_buffers_that_are_large_enough_stay(self) -> None:
+        set_to: list[int] = []
+        self.patch(
+            ports.OpenSocket,
+            "setsockopt",
+            lambda each, level, option, value: set_to.append(option),
+        )
+        self.adopt(udp_buffer_bytes=1 << 30)
+        self.assertIn(socket.SO_RCVBUF, set_to)
+        set_to.clear()
+        self.adopt(udp_buffer_bytes=4_096)
+        self.assertNotIn(socket.SO_RCVBUF, set_to)
+
     def test_one_for_both_families_stays_so(self) -> None:
         if not socket.has_dualstack_ipv6():
             return
-        port = self.adopt("::", socket.AF_INET6, only=0)
+        port = self.adopt("::")
         self.send(port, b"x")
         port.doRead()
         self.assertEqual(self.host.counters.datagrams_in, 1)

@@ -48,6 +48,7 @@ from gamenet import (
     entrance,
     facade,
     gate,
+    notify,
     passwords,
     ports,
     proxy,
@@ -271,7 +272,7 @@ class UdpTests(FaultCase):
         self.is_alive(port)
 
     @row(
-        at("ports.BudgetedPort._make_ready", "getsockopt", "setsockopt 2"),
+        at("ports.BudgetedPort._make_ready", "getsockopt 2", "setsockopt 2"),
         at("ports.BudgetedPort.createInternetSocket", "except OSError"),
         at("ports.listen", "startListening"),
         at("server.GameServerFactory.listen_udp", "ports.listen"),
@@ -1464,6 +1465,7 @@ class ListeningTests(FaultCase):
         at("listening.Listening._adopt_udp", "getsockname"),
         at("listening.Listening._adopt_udp", "except CannotListenError, OSError"),
         at("ports.adopt", "getsockname", "startListening", "except OSError"),
+        at("ports.BudgetedPort._make_ready", "getsockopt"),
         seen="ListenFailed",
     )
     def test_a_udp_socket_that_somebody_else_has_opened(self) -> None:
@@ -2039,6 +2041,24 @@ class ProcessTests(FaultCase):
         close()
         self.assertEqual(machine.network.left_behind(), [])
         self.flush_unasked(OSError)
+
+    @row(
+        at("notify.Notifier.tell", "socket.socket", "setblocking", "sendto", "except OSError"),
+        seen="it is tried on",
+    )
+    def test_a_service_manager_that_cannot_be_told(self) -> None:
+
+        class Made(socket.socket):
+            """Whose methods can fail."""
+
+        with TemporaryDirectory() as folder, socket.socket(socket.AF_UNIX, 2) as manager:
+            manager.bind(f"{folder}/notify")
+            teller = notify.Notifier({"NOTIFY_SOCKET": f"{folder}/notify"})
+            self.patch(socket, "socket", Made)
+            for owner, name in ((socket, "socket"), (Made, "setblocking"), (Made, "sendto")):
+                self.strike(owner, name, os_error("ENOBUFS"), by="notify")
+                self.assertFalse(teller.tell("READY=1"))
+                self.assertTrue(teller.tell("READY=1"))
 
     @row(at("metrics.StatusResource._answer", "except Exception"))
     def test_a_page_of_the_status_site(self) -> None:
