@@ -114,6 +114,8 @@ class Bridge:
         self._armed_until = 0.0
         self.next_pass = 0.0
         """When the game's next pass begins, in monotonic seconds; 0 if it keeps no rate."""
+        self.pass_due = 0.0
+        """When the pass that the game is in should be over."""
         self.in_pass = False
         """True while the game is between taking its events and ending its pass."""
         self.looked_at = float("-inf")

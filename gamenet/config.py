@@ -59,6 +59,12 @@ class ServerConfig(ServerLimits):
     """A player whose reliable queue is full: cut as ``SLOW_CONSUMER``, or ``send`` raises."""
     stop_seconds: float = 10.0
     """How long a stopping server waits for the game to return after ``ticks()`` ends."""
+    held_up_seconds: float = 0.1
+    """The daemon only: a tick of the game or a beat of the reactor that is late by more than this
+    has the log name the call that holds it up. With 0 nobody looks."""
+    record_dir: str = ""
+    """The daemon only: the folder that flight records are written into, when the game has raised,
+    when something has failed, or by request; "" is the working directory."""
     options: Mapping[str, Any] = field(default_factory=dict)
     """The ``[game]`` table of the config file, for the game's own use as ``server.options``."""
 
@@ -67,6 +73,8 @@ class ServerConfig(ServerLimits):
         ServerLimits.__post_init__(self)
         self._at_least(1, "input_bits")
         self._above_zero("tick_rate", "stop_seconds")
+        self._at_least(0, "held_up_seconds")
+        self._at_most(3_600, "is what anybody would wait for", "held_up_seconds")
         if self.input_bits > 64:
             raise ConfigError("input_bits", "must be from 1 to 64")
         if self.tick_rate > 655:

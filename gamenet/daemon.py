@@ -21,8 +21,10 @@ from twisted.logger import Logger
 from gamenet._version import __version__
 from gamenet.addresses import join_address
 from gamenet.errors import ConfigError, ListenFailed
+from gamenet.flight import FlightRecorder
 from gamenet.metrics import ErrorCounter, StatusSource, status_site
 from gamenet.service import GameServerService
+from gamenet.stuck import StuckService
 from gamenet.systemd import SystemdService
 
 if TYPE_CHECKING:
@@ -162,6 +164,12 @@ class Daemon(MultiService):
         self._error_counter = ErrorCounter()
         self._systemd = SystemdService(self.server, reactor)
         self._systemd.setServiceParent(self)
+        self._flight = FlightRecorder(self.server, plan.config.record_dir, reactor)
+        self._flight.setServiceParent(self)
+        self._systemd.on_starved = lambda: self._flight.write_down("stands still")
+        seconds, log_seconds = plan.config.held_up_seconds, plan.config.log_seconds
+        stuck = StuckService(self.server, seconds, log_seconds, reactor, self._flight.held_up)
+        stuck.setServiceParent(self)
 
     # What the status site asks.
 
@@ -178,6 +186,14 @@ class Daemon(MultiService):
     def game_stats(self) -> dict[str, float]:
         """How the game's loop is doing."""
         return self.server.game_stats()
+
+    def dump(self) -> str:
+        """Write the last minute down.
+
+        :returns: the path of the file.
+        :raises RecordError: saying why there is none.
+        """
+        return self._flight.dump()
 
     # Life.
 
@@ -255,3 +271,5 @@ class Daemon(MultiService):
             self._reactor.stop()
         except ReactorNotRunning:
             pass
+        if not well:
+            self._flight.write_down("crash")

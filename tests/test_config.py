@@ -26,7 +26,7 @@ LIMITS = [
 ] + ["max_players_per_address"]
 
 
-MAY_BE_ZERO = {"baseline_bytes", "input_hold_seconds", "resume_seconds"}
+MAY_BE_ZERO = {"baseline_bytes", "held_up_seconds", "input_hold_seconds", "resume_seconds"}
 """Of which nothing at all is a choice too, and never means without end."""
 
 

@@ -15,6 +15,7 @@ import os
 import socket
 import sys
 import threading
+from contextlib import closing
 from pathlib import Path
 from tempfile import TemporaryDirectory, TemporaryFile
 from types import SimpleNamespace
@@ -52,6 +53,8 @@ from gamenet import (
     passwords,
     ports,
     proxy,
+    record_folder,
+    stuck,
     tap,
     tickets,
     tls,
@@ -2059,6 +2062,56 @@ class ProcessTests(FaultCase):
                 self.strike(owner, name, os_error("ENOBUFS"), by="notify")
                 self.assertFalse(teller.tell("READY=1"))
                 self.assertTrue(teller.tell("READY=1"))
+
+    @row(
+        at("record_folder.RecordFolder.write", "except OSError"),
+        at("record_folder._Folder.new", "os.open"),
+        at("record_folder._Folder.remove", "os.unlink"),
+        at("record_folder._opened", "os.open", "except OSError"),
+        at("record_folder._write", "file.write", "except OSError"),
+        at("record_folder._write", "suppress OSError", "suppress OSError 2"),
+        at("record_folder._new", "suppress FileExistsError"),
+        seen="there is no flight record",
+    )
+    def test_a_flight_record(self) -> None:
+        with TemporaryDirectory() as made:
+            folder = record_folder.RecordFolder(made)
+            for after in (0, 1):
+                self.strike(os, "open", os_error("EACCES"), by="record_folder", after=after)
+                self.assertRaises(record_folder.RecordError, folder.write, [b"x"])
+            taken = FileExistsError(errno.EEXIST, "File exists")
+            self.strike(os, "open", taken, by="record_folder", after=1)
+            self.assertTrue(folder.write([b"x"]).endswith("-01.jsonl"))
+
+            opened = os.fdopen
+
+            def full(number: int, mode: str) -> Any:
+                file = opened(number, mode)
+                write = self.callback(os_error("ENOSPC"))
+                return closing(SimpleNamespace(write=write, close=file.close))
+
+            before = os.listdir(made)
+            self.patch(os, "fdopen", full)
+            self.assertRaises(record_folder.RecordError, folder.write, [b"x"])
+            self.assertEqual(os.listdir(made), before, "half a record is none")
+            self.strike(os, "unlink", os_error("EACCES"), by="record_folder")
+            self.assertRaises(record_folder.RecordError, folder.write, [b"x"])
+            self.patch(os, "fdopen", opened)
+            self.patch(record_folder, "MAX_FILES", 1)
+            self.strike(os, "unlink", os_error("EACCES"), by="record_folder")
+            self.assertTrue(folder.write([b"x"]))
+
+    @row(at("stuck.StuckWatch.start", "_thread.start"), seen="nobody looks")
+    def test_no_thread_to_watch_with(self) -> None:
+        host: Any = SimpleNamespace(now=lambda: 0.0)
+        server: Any = SimpleNamespace(host=host, bridge=Bridge(), thread=SimpleNamespace(ident=1))
+        service = stuck.StuckService(server, 0.1, 10.0, None, print)
+        service.running = 1
+        self.strike(threading.Thread, "start", RuntimeError("no thread"), by="stuck")
+        with capturedLogs() as logs:
+            service._begin()
+        self.assertEqual(len(logs), 1)
+        service.stopService()
 
     @row(at("metrics.StatusResource._answer", "except Exception"))
     def test_a_page_of_the_status_site(self) -> None:
