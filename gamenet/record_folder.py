@@ -63,7 +63,7 @@ class RecordFolder:
         :returns: the path of the file.
         :raises RecordError: saying why there is none.
         """
-        path = self._path or os.getcwd()
+        path = self._path or _working_directory()
         folder = _Folder(path)
         try:
             name = _write(folder, lines)
@@ -72,6 +72,13 @@ class RecordFolder:
         finally:
             folder.close()
         return os.path.join(path, name)
+
+
+def _working_directory() -> str:
+    try:
+        return os.getcwd()
+    except OSError:
+        raise RecordError("the working directory is gone; name another with --record-dir") from None
 
 
 class _Folder:

@@ -140,6 +140,15 @@ class FolderTests(FolderCase):
         os.chdir(self.path)
         self.assertEqual(Path(folder.write([])).parent, self.path)
 
+    def test_aWorkingDirectoryThatIsGone(self) -> None:
+        self.addCleanup(os.chdir, os.getcwd())
+        gone = self.path / "gone"
+        gone.mkdir()
+        os.chdir(gone)
+        gone.rmdir()
+        error = self.assertRaises(RecordError, RecordFolder("").write, [])
+        self.assertIn("--record-dir", str(error))
+
     def test_oneThatIsNamedStaysWhereItWasNamed(self) -> None:
         self.addCleanup(os.chdir, os.getcwd())
         os.chdir(self.path)

@@ -68,7 +68,9 @@ class Manager(NamedTuple):
     name: str
     """Of the socket that is told."""
 
-    def start(self, folder: Path, names: str, *, listen: str, udp: str, watchdog: str) -> Daemon:
+    def start(
+        self, folder: Path, names: str, *more: str, listen: str, udp: str, watchdog: str
+    ) -> Daemon:
         """Start the daemon as a service."""
         numbers = [self.tcp.fileno(), self.udp.fileno()]
         return Daemon(
@@ -77,6 +79,7 @@ class Manager(NamedTuple):
             udp,
             "--game",
             "still:main",
+            *more,
             listen=listen,
             descriptors=tuple(numbers),
             start=(
@@ -169,6 +172,23 @@ class TestHandedOver:
         # The sockets are as open as before: the next start has them again.
         assert manager.tcp.getsockname()[1] == tcp_port
 
+    def test_socketsForBothFamiliesServeBoth(self, game: Path, manager: Manager) -> None:
+        if not socket.has_dualstack_ipv6():
+            return
+        with (
+            socket.create_server(("::", 0), family=socket.AF_INET6, dualstack_ipv6=True) as tcp,
+            socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as udp,
+        ):
+            udp.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+            udp.bind(("::", 0))
+            both = manager._replace(tcp=tcp, udp=udp)
+            (game / "open.toml").write_text("insecure_anywhere = true\n")
+            listen = {"listen": "systemd:0", "udp": "systemd:1", "watchdog": "0"}
+            with both.start(game, "t:u", "--config", "open.toml", **listen) as daemon:
+                assert daemon.get("/healthz")[0] == 200
+                for host in ("127.0.0.1", "[::1]"):
+                    assert bots(f"{host}:{tcp.getsockname()[1]}")["udp_bound"] == 1, host
+
     def test_aGameThatStandsStillIsNotAlive(self, game: Path, manager: Manager) -> None:
         daemon = manager.start(game, "t:u", listen="systemd:0", udp="systemd:1", watchdog="2000000")
         with daemon:
@@ -184,6 +204,7 @@ class TestHandedOver:
             )
             assert done.returncode == 0, done
             daemon.wait_for("stands still, so systemd's watchdog is not fed")
+            daemon.wait_for(r"flight record \(stands still\): ")
             manager.said_by_now()
             # The reactor lives, and would feed it: it answers for as long as two feeds take.
             for _ in range(20):

@@ -2071,6 +2071,7 @@ class ProcessTests(FaultCase):
         at("record_folder._write", "file.write", "except OSError"),
         at("record_folder._write", "suppress OSError", "suppress OSError 2"),
         at("record_folder._new", "suppress FileExistsError"),
+        at("record_folder._working_directory", "except OSError"),
         seen="there is no flight record",
     )
     def test_a_flight_record(self) -> None:
@@ -2096,6 +2097,8 @@ class ProcessTests(FaultCase):
             self.assertEqual(os.listdir(made), before, "half a record is none")
             self.strike(os, "unlink", os_error("EACCES"), by="record_folder")
             self.assertRaises(record_folder.RecordError, folder.write, [b"x"])
+            self.strike(os, "getcwd", os_error("ENOENT"), by="record_folder")
+            self.assertRaises(record_folder.RecordError, record_folder.RecordFolder("").write, [])
             self.patch(os, "fdopen", opened)
             self.patch(record_folder, "MAX_FILES", 1)
             self.strike(os, "unlink", os_error("EACCES"), by="record_folder")
