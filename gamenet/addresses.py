@@ -38,6 +38,11 @@ class Place:
         """Whether the endpoint itself does TLS."""
         return self.endpoint.startswith(("ssl:", "tls:"))
 
+    @property
+    def is_descriptor(self) -> bool:
+        """Whether it is a socket that somebody else has opened."""
+        return self.endpoint.startswith(("systemd:", "fd:"))
+
 
 def parse_listen(value: int | str, name: str) -> Place:
     """Read a port, ``tcp:7777:interface=A``, ``7777:interface=A``, ``host:7777`` or an endpoint.

@@ -87,6 +87,8 @@ class Bridge:
         self._published = 0
         self.taken = 0
         """Events handed out in order; acknowledging reliable messages hangs on it."""
+        self.passes = 0
+        """How often the game has come for events."""
         self._commands: deque[Command] = deque()
         self.unreliable: deque[Loose] = deque(maxlen=config.bridge_events)
         """Messages that may be lost; the oldest give way when the reactor does not keep up."""
@@ -113,6 +115,8 @@ class Bridge:
         self._armed_until = 0.0
         self.next_pass = 0.0
         """When the game's next pass begins, in monotonic seconds; 0 if it keeps no rate."""
+        self.pass_due = 0.0
+        """When the pass that the game is in should be over."""
         self.in_pass = False
         """True while the game is between taking its events and ending its pass."""
         self.looked_at = float("-inf")
@@ -158,6 +162,11 @@ class Bridge:
         return len(self._commands)
 
     @property
+    def is_waiting(self) -> bool:
+        """Whether the game waits for the next event."""
+        return self._waiting
+
+    @property
     def is_spent(self) -> bool:
         """Nothing is left for the game, and nothing more will come."""
         return self.closed and not (self._inbox or self._posted)
@@ -194,6 +203,7 @@ class Bridge:
 
     def poll(self) -> list[Event]:
         """All events published since the last call, in order. Never waits."""
+        self.passes += 1
         events: list[Event] = []
         inbox = self._inbox
         while inbox:

@@ -29,14 +29,15 @@ class ServerConfig(ServerLimits):
     listen: int | str = DEFAULT_PORT
     """TCP: a port, ``"tcp:7777"``, ``"tcp:7777:interface=192.168.1.5"`` or ``"[::1]:7777"``; port 0
     takes a free one. Insecure servers without an interface bind only 127.0.0.1 and ::1. Or one of
-    Twisted's endpoints that has TLS or a socket of its own: ``ssl:``, ``tls:``, ``systemd:``, and
-    ``fd:NUMBER``."""
+    Twisted's endpoints that has TLS or a socket of its own: ``ssl:``, ``tls:``, ``systemd:``
+    (``systemd:0`` and ``systemd:NAME`` for short), and ``fd:NUMBER``."""
     cert_file: str = ""
     """PEM file with the server's certificate and those that vouch for it. Read again on SIGHUP."""
     key_file: str = ""
     """PEM file with its private key, which nobody else may read. Read again on SIGHUP."""
     udp: int | str | None = None
-    """UDP: a port, or ``"7777:interface=A"``; by default the TCP port and interface."""
+    """UDP: a port, or ``"7777:interface=A"``; by default the TCP port and interface. Or a socket
+    that is open already: ``systemd:0``, ``systemd:NAME`` or ``fd:NUMBER``."""
     advertised_udp_port: int = 0
     """The UDP port that players are told, where a port map changes it; 0 is the bound one."""
     tick_rate: float = 30.0
@@ -58,6 +59,12 @@ class ServerConfig(ServerLimits):
     """A player whose reliable queue is full: cut as ``SLOW_CONSUMER``, or ``send`` raises."""
     stop_seconds: float = 10.0
     """How long a stopping server waits for the game to return after ``ticks()`` ends."""
+    held_up_seconds: float = 0.1
+    """The daemon only: a tick of the game or a beat of the reactor that is late by more than this
+    has the log name the call that holds it up. With 0 nobody looks."""
+    record_dir: str = ""
+    """The daemon only: the folder that flight records are written into, when the game has raised,
+    when something has failed, or by request; "" is the working directory."""
     options: Mapping[str, Any] = field(default_factory=dict)
     """The ``[game]`` table of the config file, for the game's own use as ``server.options``."""
 
@@ -66,6 +73,8 @@ class ServerConfig(ServerLimits):
         ServerLimits.__post_init__(self)
         self._at_least(1, "input_bits")
         self._above_zero("tick_rate", "stop_seconds")
+        self._at_least(0, "held_up_seconds")
+        self._at_most(3_600, "is what anybody would wait for", "held_up_seconds")
         if self.input_bits > 64:
             raise ConfigError("input_bits", "must be from 1 to 64")
         if self.tick_rate > 655:
@@ -74,7 +83,7 @@ class ServerConfig(ServerLimits):
             raise ConfigError("advertised_udp_port", "must be a port, 0 to 65535")
         listen = parse_listen(self.listen, "listen")
         udp = None if self.udp is None else parse_listen(self.udp, "udp")
-        if udp is not None and udp.endpoint:
+        if udp is not None and udp.endpoint and not udp.is_descriptor:
             raise ConfigError("udp", f"{self.udp!r} is for TCP; write a port, or 7777:interface=A")
         self._check_security(listen)
         if self.insecure and not self.insecure_anywhere:

@@ -21,8 +21,11 @@ from twisted.logger import Logger
 from gamenet._version import __version__
 from gamenet.addresses import join_address
 from gamenet.errors import ConfigError, ListenFailed
+from gamenet.flight import FlightRecorder
 from gamenet.metrics import ErrorCounter, StatusSource, status_site
 from gamenet.service import GameServerService
+from gamenet.stuck import StuckService
+from gamenet.systemd import SystemdService
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping
@@ -159,6 +162,14 @@ class Daemon(MultiService):
             self._status = StatusService(self, plan.status, reactor)
             self._status.setServiceParent(self)
         self._error_counter = ErrorCounter()
+        self._systemd = SystemdService(self.server, reactor)
+        self._systemd.setServiceParent(self)
+        self._flight = FlightRecorder(self.server, plan.config.record_dir, reactor)
+        self._flight.setServiceParent(self)
+        self._systemd.on_starved = lambda: self._flight.write_down("stands still")
+        seconds, log_seconds = plan.config.held_up_seconds, plan.config.log_seconds
+        stuck = StuckService(self.server, seconds, log_seconds, reactor, self._flight.held_up)
+        stuck.setServiceParent(self)
 
     # What the status site asks.
 
@@ -175,6 +186,14 @@ class Daemon(MultiService):
     def game_stats(self) -> dict[str, float]:
         """How the game's loop is doing."""
         return self.server.game_stats()
+
+    def dump(self) -> str:
+        """Write the last minute down.
+
+        :returns: the path of the file.
+        :raises RecordError: saying why there is none.
+        """
+        return self._flight.dump()
 
     # Life.
 
@@ -236,6 +255,7 @@ class Daemon(MultiService):
     def stopService(self) -> Deferred[None]:
         """Say BYE to everybody, let the game return, close the ports."""
         self.running = 0
+        self._systemd.stopping()
         if self._reactor is sys.modules.get("twisted.internet.reactor"):
             # A second Ctrl-C would only have Twisted log that it is stopping already.
             signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -251,3 +271,5 @@ class Daemon(MultiService):
             self._reactor.stop()
         except ReactorNotRunning:
             pass
+        if not well:
+            self._flight.write_down("crash")

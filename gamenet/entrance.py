@@ -14,7 +14,7 @@ import os
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from twisted.internet.endpoints import serverFromString
+from twisted.internet.endpoints import quoteStringArgument, serverFromString
 
 from gamenet.addresses import Place, parse_listen
 from gamenet.errors import ConfigError, ListenFailed
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 SSL_FORM: Final = "ssl:7777:privateKey=key.pem:certKey=cert.pem"
 TLS_FORM: Final = "tls:FOLDER:port=7777"
+SYSTEMD_FORM: Final = "systemd:domain=INET:index=0"
 
 
 class Entrance(NamedTuple):
@@ -46,6 +47,8 @@ class Entrance(NamedTuple):
 
     :raises ListenFailed: if there is none.
     """
+    udp_descriptor: Callable[[], int] | None = None
+    """The same for UDP."""
 
 
 def entrance(config: ServerConfig, reactor: Any) -> Entrance:
@@ -54,6 +57,12 @@ def entrance(config: ServerConfig, reactor: Any) -> Entrance:
     :raises ConfigError: naming the field and what is wrong.
     """
     config.check_servable()
+    udp = None if config.udp is None else parse_listen(config.udp, "udp")
+    descriptor = None if udp is None else _descriptor(udp, "udp", reactor)
+    return _for_tcp(config, reactor)._replace(udp_descriptor=descriptor)
+
+
+def _for_tcp(config: ServerConfig, reactor: Any) -> Entrance:
     place = parse_listen(config.listen, "listen")
     kind = place.endpoint.partition(":")[0]
     if kind == "ssl":
@@ -61,13 +70,15 @@ def entrance(config: ServerConfig, reactor: Any) -> Entrance:
     if kind == "tls":
         return _tls(place.endpoint, reactor)
     context = ServerContext(config.cert_file, config.key_file) if config.cert_file else None
-    descriptor: Callable[[], int] | None = None
+    return Entrance(place, context, context, _descriptor(place, "listen", reactor))
+
+
+def _descriptor(place: Place, field: str, reactor: Any) -> Callable[[], int] | None:
+    """What finds the socket of a place that somebody else has opened; None for other places."""
+    kind, _, rest = place.endpoint.partition(":")
     if kind == "fd":
-        number = _number(place.endpoint.partition(":")[2], "a descriptor", "fd:3")
-        descriptor = partial(int, number)
-    elif kind == "systemd":
-        descriptor = _systemd(place.endpoint, reactor)
-    return Entrance(place, context, context, descriptor)
+        return partial(int, _number(rest, "a descriptor", "fd:3", field))
+    return _systemd(place.endpoint, reactor) if kind == "systemd" else None
 
 
 def split(description: str) -> tuple[list[str], dict[str, str]]:
@@ -95,9 +106,9 @@ def split(description: str) -> tuple[list[str], dict[str, str]]:
     )
 
 
-def _number(text: str, what: str, form: str) -> int:
-    if not (text.isascii() and text.isdigit() and int(text) <= 65_535):
-        raise ConfigError("listen", f"{text!r} is not the number of {what}; write {form}")
+def _number(text: str, what: str, form: str, field: str = "listen") -> int:
+    if not (text.isascii() and text.isdigit() and len(text) <= 5 and int(text) <= 65_535):
+        raise ConfigError(field, f"{text!r} is not the number of {what}; write {form}")
     return int(text)
 
 
@@ -188,17 +199,32 @@ def _raise(error: OSError) -> None:
 
 
 def _systemd(description: str, reactor: Any) -> Callable[[], int]:
-    """The socket that systemd has opened, found by Twisted, which read its variables at import."""
+    """The socket that systemd has opened, found by Twisted, which read its variables at import.
+
+    Twisted knows it for a stream, which is all the same here: it is only asked for the number.
+    """
+    long = _in_full(description)
 
     def find() -> int:
         try:
-            return int(_parsed(description, reactor).fileno)
+            return int(_parsed(long, reactor).fileno)
         except (LookupError, ValueError, TypeError, AttributeError) as error:
             cause = (
-                "systemd has not handed over that socket (LISTEN_FDS, LISTEN_FDNAMES)"
+                "systemd has not handed over that socket (LISTEN_FDS, LISTEN_FDNAMES); start the "
+                "server through its socket unit, which names or numbers what it opens"
                 if isinstance(error, LookupError)
-                else f"{_words(error)}; write systemd:domain=INET:index=0"
+                else f"{_words(error)}; write {SYSTEMD_FORM}"
             )
             raise ListenFailed(f"{description}: {cause}") from None
 
     return find
+
+
+def _in_full(description: str) -> str:
+    """What ``systemd:1`` and ``systemd:NAME`` are short for."""
+    short = description.partition(":")[2]
+    if not short or "=" in short or ":" in short:
+        return description
+    if short.isascii() and short.isdigit():
+        return f"systemd:domain=INET:index={short}"
+    return f"systemd:domain=INET:name={quoteStringArgument(short)}"

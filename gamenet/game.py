@@ -236,6 +236,11 @@ class GameThread:
         return threading.current_thread() is self._thread
 
     @property
+    def ident(self) -> int | None:
+        """Its number, once it has begun."""
+        return self._thread.ident
+
+    @property
     def is_alive(self) -> bool:
         """True while the game runs."""
         return self._thread.is_alive()

@@ -14,7 +14,16 @@ import textwrap
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any, Final
 
-from gamenet import faults, gate, joining, server_host, server_verbs
+from gamenet import (
+    faults,
+    gate,
+    joining,
+    record_folder,
+    recorder,
+    server_host,
+    server_verbs,
+    stuck,
+)
 from gamenet.config import ClientConfig, ServerConfig
 from gamenet.core import (
     client_session,
@@ -112,6 +121,11 @@ FIXED: Final[tuple[tuple[str, float, str], ...]] = (
     ("Open files kept free for telling newcomers FULL", server_host.UNJOINED_FILES, "files"),
     ("What a peer sent, as far as a log line shows it", faults.MAX_LOGGED, "characters"),
     ("Faults and addresses remembered by the log", faults.TABLE, "entries"),
+    ("Flight recorder: how long a line is kept", recorder.KEPT_SECONDS, "s"),
+    ("Flight recorder: all lines together", recorder.MAX_BYTES, "bytes"),
+    ("Flight recorder: one line", recorder.MAX_LINE_BYTES, "bytes"),
+    ("Flight recorder: records in a folder", record_folder.MAX_FILES, "files"),
+    ("Calls of a stack that the log names", stuck.MAX_FRAMES, "calls"),
 )
 """What no setting changes: what it bounds, how much, and of what."""
 
@@ -213,8 +227,8 @@ def page() -> str:
         "``resume_seconds``.",
         "",
         *_settings(ClientConfig),
-        "The end of a server",
-        "-------------------",
+        "What a server waits for",
+        "-----------------------",
         "",
         *_settings(ServerConfig),
         "What the protocol fixes",

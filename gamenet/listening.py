@@ -14,7 +14,8 @@ from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
 from twisted.internet.error import CannotListenError
 from twisted.logger import Logger
 
-from gamenet.addresses import Place, is_loopback, join_address, parse_listen
+from gamenet.addresses import Place, join_address, parse_listen
+from gamenet.descriptors import copied
 from gamenet.entrance import entrance
 from gamenet.errors import ListenFailed
 from gamenet.tls import wrap_server
@@ -29,7 +30,6 @@ FREE_PORT_TRIES: Final = 10
 WARNING_SECONDS: Final = 600.0
 """From one warning about an insecure server to the next."""
 _NO_IPV6: Final = frozenset({errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT})
-_INTERNET: Final = (socket.AF_INET, socket.AF_INET6)
 
 
 class Listening:
@@ -117,7 +117,8 @@ class Listening:
             except ListenFailed:
                 self.close()
                 # With a port of our own choosing, another one may be free for all sockets.
-                is_free = not place.port and self._entrance.descriptor is None
+                given = self._entrance.descriptor or self._entrance.udp_descriptor
+                is_free = not place.port and given is None
                 if not is_free or attempt == FREE_PORT_TRIES - 1:
                     raise
             else:
@@ -133,30 +134,42 @@ class Listening:
 
     def _open(self, place: Place) -> None:
         """Open TCP and UDP on every address that *place* stands for."""
-        descriptor = self._entrance.descriptor
-        if descriptor is not None:
-            place = self._adopt(descriptor())
+        descriptor, udp_descriptor = self._entrance.descriptor, self._entrance.udp_descriptor
+        number = None if descriptor is None else descriptor()
+        udp_number = None if udp_descriptor is None else udp_descriptor()
+        if number is not None and number == udp_number:
+            raise ListenFailed(f"listen and udp name the same socket, descriptor {number}")
+        if number is not None:
+            place = self._adopt(number)
         else:
             self._open_tcp(place)
-        port = self.port
+        if udp_number is not None:
+            self._adopt_udp(udp_number)
+        else:
+            self._open_udp(place)
+        if not self._tcp or not self._udp:
+            raise ListenFailed(f"no address to listen on at {place!r}")
+
+    def _open_udp(self, place: Place) -> None:
         udp_place = place if self._config.udp is None else parse_listen(self._config.udp, "udp")
-        udp_port = port if self._config.udp is None else udp_place.port
+        udp_port = self.port if self._config.udp is None else udp_place.port
         for interface in self._interfaces(udp_place, udp=True):
             try:
                 udp: Any = self._factory.listen_udp(udp_port, interface)
             except (CannotListenError, OSError) as error:
                 self._cannot("UDP", interface, udp_port, error)
                 continue
-            self._udp.append(udp)
             udp_port = udp.getHost().port
-            log.info(
-                "UDP {where}: buffers of {asked} bytes asked, {granted} granted (in, out)",
-                where=join_address(interface, udp_port),
-                asked=self._config.udp_buffer_bytes,
-                granted=getattr(udp, "granted", None),
-            )
-        if not self._tcp or not self._udp:
-            raise ListenFailed(f"no address to listen on at {place!r}")
+            self._udp_is_open(udp, interface)
+
+    def _udp_is_open(self, udp: Any, interface: str) -> None:
+        self._udp.append(udp)
+        log.info(
+            "UDP {where}: buffers of {asked} bytes asked, {granted} granted (in, out)",
+            where=join_address(interface, udp.getHost().port),
+            asked=self._config.udp_buffer_bytes,
+            granted=getattr(udp, "granted", None),
+        )
 
     def _open_tcp(self, place: Place) -> None:
         port = place.port
@@ -183,33 +196,28 @@ class Listening:
         :raises ListenFailed: if it is no socket to listen on, or others could reach it.
         """
         try:
-            copy = os.dup(number)
-            try:
-                found = socket.socket(fileno=copy)
-            except OSError:
-                os.close(copy)
-                raise
-            with found:
-                if found.family not in _INTERNET or found.type != socket.SOCK_STREAM:
-                    raise ListenFailed(f"descriptor {number} is not a TCP socket")
+            with copied(number, socket.SOCK_STREAM, stays_here=self._is_local) as found:
                 host, port = found.getsockname()[:2]
-                if self._is_local and not is_loopback(host):
-                    raise ListenFailed(
-                        f"an insecure server may not listen on {host}, which other machines can "
-                        f"reach, as the socket of descriptor {number} does; give a certificate, or "
-                        "allow it with insecure_anywhere=True (--insecure-anywhere)"
-                    )
-                found.setblocking(False)
                 found.listen(self._config.listen_backlog)
                 self._tcp.append(self._reactor.adoptStreamPort(number, found.family, self._served))
-        except ListenFailed:
-            raise
         except OSError as error:
-            raise ListenFailed(
-                f"descriptor {number} is not a socket to listen on: {error.strerror}"
-            ) from None
+            raise _no_socket(number, error) from None
         os.close(number)  # the reactor has a copy
         return Place(port, "" if host == "::" else host)
+
+    def _adopt_udp(self, number: int) -> None:
+        """Play over a UDP socket that is open already, and becomes ours.
+
+        :raises ListenFailed: as ``_adopt``.
+        """
+        try:
+            with copied(number, socket.SOCK_DGRAM, stays_here=self._is_local) as found:
+                host = found.getsockname()[0]
+                udp = self._factory.adopt_udp(found)
+        except (CannotListenError, OSError) as error:
+            raise _no_socket(number, error) from None
+        self._udp_is_open(udp, host)
+        os.close(number)  # the port has a copy
 
     @property
     def _is_local(self) -> bool:
@@ -228,7 +236,7 @@ class Listening:
     def _cannot(self, kind: str, interface: str, port: int, error: Exception) -> None:
         """A port cannot be opened: without IPv6 that is normal, otherwise it is the end."""
         cause = getattr(error, "socketError", error)
-        reason = getattr(cause, "strerror", None) or str(cause)
+        reason = _reason(error)
         if interface in ("::1", "::") and getattr(cause, "errno", None) in _NO_IPV6:
             log.info("not listening on {interface}: {reason}", interface=interface, reason=reason)
             return
@@ -237,6 +245,15 @@ class Listening:
         if getattr(cause, "errno", None) == errno.EADDRINUSE:
             hint = "; another server is running there, or choose another port with --listen"
         raise ListenFailed(f"cannot listen on {kind} {where}: {reason}{hint}")
+
+
+def _no_socket(number: int, error: Exception) -> ListenFailed:
+    return ListenFailed(f"descriptor {number} is not a socket to listen on: {_reason(error)}")
+
+
+def _reason(error: Exception) -> str:
+    cause = getattr(error, "socketError", error)
+    return getattr(cause, "strerror", None) or str(cause)
 
 
 class InsecureWarning:

@@ -146,6 +146,7 @@ class GameLoop(ABC):
             events = self._collect(bridge, inf if closing else due.number)
             # A client's end is one of the events just taken.
             self._ended = closing or bridge.is_spent
+            bridge.pass_due = now + ticker.dt
             self._in_tick = bridge.in_pass = True
             try:
                 yield Tick(
@@ -184,6 +185,15 @@ class GameLoop(ABC):
         :raises QueueFull: when too many of them wait.
         """
         self._live_bridge().post(value)
+
+    def steps(self) -> tuple[int, int] | None:
+        """How many steps ran and how many were given up; None before there are any."""
+        ticker = self._ticker
+        return None if ticker is None else (ticker.number - ticker.skipped, ticker.skipped)
+
+    def late_since(self, when: float) -> float:
+        """The most that a step was late which ran after *when*, in seconds; from any thread."""
+        return self._ticker.late_since(when) if self._ticker is not None else 0.0
 
     def loop_stats(self) -> dict[str, float]:
         """How the loop keeps its rate."""

@@ -9,6 +9,7 @@ This one reads at most a budget of datagrams a turn, whatever their size, and co
 
 from __future__ import annotations
 
+import errno
 import socket
 import sys
 from typing import TYPE_CHECKING, Any, Final
@@ -39,11 +40,19 @@ MOST_BEFORE_REST: Final = 32
 """Who reads more at once is in no need of a rest, and maybe in a flood."""
 
 
+class OpenSocket(socket.socket):
+    """One that somebody else has opened, and has bound already."""
+
+    def bind(self, address: Any) -> None:
+        """Called by Twisted's port; the socket keeps the address that it has."""
+
+
 class BudgetedPort(udp.Port):
     """Reads a bounded number of datagrams each turn and hands them over as one batch.
 
     :param budget: datagrams a turn; empty ones count.
     :param buffer_bytes: asked of the kernel for each direction.
+    :param opened: a socket to use instead of one of its own.
     """
 
     def __init__(
@@ -54,9 +63,11 @@ class BudgetedPort(udp.Port):
         reactor: Any,
         budget: int,
         buffer_bytes: int,
+        opened: OpenSocket | None = None,
     ) -> None:
         # One byte more than allowed, so that a longer datagram shows instead of being cut.
         udp.Port.__init__(self, port, protocol, interface, MAX_DATAGRAM_BYTES + 1, reactor)
+        self._opened = opened
         self._budget = budget
         self._buffer_bytes = buffer_bytes
         self.granted: tuple[int, ...] = ()
@@ -65,7 +76,7 @@ class BudgetedPort(udp.Port):
 
     def createInternetSocket(self) -> socket.socket:
         """The port's socket, with the buffers asked for."""
-        created: socket.socket = udp.Port.createInternetSocket(self)
+        created: socket.socket = self._opened or udp.Port.createInternetSocket(self)
         try:
             self._make_ready(created)
         except OSError:
@@ -74,16 +85,22 @@ class BudgetedPort(udp.Port):
         return created
 
     def _make_ready(self, created: socket.socket) -> None:
+        # Whoever opened it has said which families it is for, and may have meant both; and may have
+        # been allowed larger buffers than we are.
+        is_given = self._opened is not None
         granted = []
         for option in (socket.SO_RCVBUF, socket.SO_SNDBUF):
+            has = created.getsockopt(socket.SOL_SOCKET, option) if is_given else 0
             try:
-                created.setsockopt(socket.SOL_SOCKET, option, self._buffer_bytes)
+                if has < self._buffer_bytes:
+                    created.setsockopt(socket.SOL_SOCKET, option, self._buffer_bytes)
             except OSError:
                 pass
             granted.append(created.getsockopt(socket.SOL_SOCKET, option))
-        if self.addressFamily == socket.AF_INET6 and hasattr(socket, "IPV6_V6ONLY"):
+        is_ipv6 = self.addressFamily == socket.AF_INET6 and hasattr(socket, "IPV6_V6ONLY")
+        if is_ipv6 and not is_given:
             created.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        if IP_MTU_DISCOVER is not None and self.addressFamily == socket.AF_INET:
+        if IP_MTU_DISCOVER is not None and (self.addressFamily == socket.AF_INET or is_given):
             # Never let a forged "fragmentation needed" message shrink or stop our datagrams.
             try:
                 created.setsockopt(socket.IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DONT)
@@ -189,3 +206,30 @@ def listen(
         port, protocol, interface=interface, maxPacketSize=MAX_DATAGRAM_BYTES + 1
     )
     return listening
+
+
+def adopt(
+    reactor: Any,
+    opened: socket.socket,
+    protocol: LowLatencyProtocol,
+    *,
+    budget: int,
+    buffer_bytes: int,
+) -> IListeningPort:
+    """Play over a UDP socket that somebody else has opened and bound; it becomes the port's.
+
+    :raises OSError: if the reactor cannot read it.
+    :raises twisted.internet.error.CannotListenError: if the socket cannot be used.
+    """
+    host, port = opened.getsockname()[:2]
+    mine = OpenSocket(fileno=opened.detach())
+    if not IReactorFDSet.providedBy(reactor):
+        mine.close()
+        raise OSError(errno.ENOTSUP, "the reactor in use cannot take a UDP socket over")
+    adopted = BudgetedPort(port, protocol, host, reactor, budget, buffer_bytes, mine)
+    try:
+        adopted.startListening()
+    except OSError:
+        adopted.stopListening()
+        raise
+    return adopted

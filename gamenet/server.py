@@ -18,6 +18,7 @@ from gamenet.reliable import ReliableProtocol
 from gamenet.server_host import ServerHost
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Callable
 
     from twisted.cred.portal import Portal
@@ -96,6 +97,20 @@ class GameServerFactory(ServerFactory):
             port,
             LowLatencyProtocol(self.host),
             interface,
+            budget=self.host.config.datagrams_per_turn,
+            buffer_bytes=self.host.config.udp_buffer_bytes,
+        )
+
+    def adopt_udp(self, opened: socket.socket) -> IListeningPort:
+        """Take a UDP socket over that somebody else has opened and bound, and does not block.
+
+        :raises OSError: if it cannot be read; the socket is closed then.
+        :raises twisted.internet.error.CannotListenError: if it cannot be used.
+        """
+        return ports.adopt(
+            self.host.reactor,
+            opened,
+            LowLatencyProtocol(self.host),
             budget=self.host.config.datagrams_per_turn,
             buffer_bytes=self.host.config.udp_buffer_bytes,
         )

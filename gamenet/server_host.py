@@ -333,7 +333,7 @@ class ServerHost(ServerCommands):
 
     def _tell(self, event: Event) -> None:
         """Emit what changes who is here; our own verbs know it at once beside a bridge."""
-        self.turn.emit(event)
+        self.turn.tell(event)
         if isinstance(self.sink, Bridge):
             self.verbs.observe(event)
 

@@ -29,6 +29,7 @@ from gamenet.entrance import entrance
 from gamenet.errors import ConfigError
 from gamenet.game import load_game, settings_of
 from gamenet.gate import RESERVED_FILES, raise_open_files
+from gamenet.record_folder import RecordFolder
 from gamenet.threads import use_monotonic_clock
 
 if TYPE_CHECKING:
@@ -74,9 +75,9 @@ class Options(AuthOptions, usage.Options):
             "listen",
             None,
             None,
-            "TCP: [tcp:]PORT[:interface=IP], ssl: tls: systemd: [default: 7777]",
+            "TCP: [tcp:]PORT[:interface=IP], ssl: tls: systemd: fd: [default: 7777]",
         ],
-        ["udp", None, None, "UDP: PORT, or PORT:interface=ADDRESS. [default: as --listen]"],
+        ["udp", None, None, "UDP: PORT[:interface=IP], systemd: fd: [default: as --listen]"],
         ["cert", None, None, "PEM file with the certificate, and those that vouch for it."],
         ["key", None, None, "PEM file with its private key, which nobody else may read."],
         ["tick-rate", None, None, "Ticks of the game a second. [default: 30]"],
@@ -86,6 +87,7 @@ class Options(AuthOptions, usage.Options):
         ["stop-seconds", None, None, "How long the game may take to stop. [default: 10]"],
         ["status", None, None, "Serve /healthz and /api/status: tcp:PORT[:interface=ADDRESS]."],
         ["config", "c", None, "A TOML file; its keys are the names of settings."],
+        ["record-dir", None, None, "Where flight records go. [default: working directory]"],
         ["app-dir", None, ".", "Where the game's module is looked for first."],
     ]
     compData = usage.Completions(
@@ -96,6 +98,7 @@ class Options(AuthOptions, usage.Options):
             "config": usage.CompleteFiles("*.toml"),
             "duplicate": usage.CompleteList(["refuse", "takeover"]),
             "key": usage.CompleteFiles("*.pem"),
+            "record-dir": usage.CompleteDirs(),
             "rebind": usage.CompleteList(["any", "same-ip", "off"]),
         }
     )
@@ -141,6 +144,7 @@ class Options(AuthOptions, usage.Options):
             place.interface = "127.0.0.1"
         game = load_game(self["game"])
         config = self._config(settings_of(game))
+        RecordFolder(config.record_dir).check()
         entrance(config, None)  # says now what is wrong with a certificate
         return Plan(self["game"], game, config, make_portal(config.auth, config), place)
 

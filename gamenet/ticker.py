@@ -87,6 +87,15 @@ class Ticker:
         self._ran.append(now)
         return Due(self.number, late, skipped)
 
+    def late_since(self, when: float) -> float:
+        """The most that a step was late which ran after *when*, in seconds; from any thread."""
+        worst = 0.0
+        for late, ran in zip(reversed(self._late.copy()), reversed(self._ran.copy()), strict=False):
+            if ran < when:
+                break
+            worst = max(worst, late)
+        return worst
+
     def stats(self) -> dict[str, float]:
         """Rate and lateness over the last thousand steps; from any thread."""
         late = sorted(self._late.copy())

@@ -65,9 +65,12 @@ class Turns(ABC):
         """When the current turn began."""
         self._depth = 0
         self._beating: IDelayedCall | None = None
-        self._beat_due = 0.0
+        self.beat_due = 0.0
+        """When the next beat should come; past by more than a moment, the reactor is held up."""
         self.beat_late_max = 0.0
         """The longest that a beat came late, in seconds: how long something held up the reactor."""
+        self.beat_late_lately = 0.0
+        """The same since whoever reads it has set it back to 0."""
         self.flush_seconds = 0.0
         """How long it took to carry out, and send, what the game's last pass had left."""
         self._stall = Stall(config.stall_seconds)
@@ -183,11 +186,13 @@ class Turns(ABC):
         """Start the one timer that serves all sessions."""
         if self._beating is None:
             self._beating = self.reactor.callLater(BEAT_SECONDS, self._beat)
-            self._beat_due = self.now() + BEAT_SECONDS
+            self.beat_due = self.now() + BEAT_SECONDS
 
     def _beat(self) -> None:
         self._beating = None
-        late = self.now() - self._beat_due
+        late = self.now() - self.beat_due
+        if late > self.beat_late_lately:
+            self.beat_late_lately = late
         if late > self.beat_late_max:
             self.beat_late_max = late
         try:
@@ -212,6 +217,11 @@ class Turns(ABC):
     def is_stalled(self) -> bool:
         """Whether the game takes nothing, though something waits for it."""
         return self._stall.is_on
+
+    @property
+    def stalled_since(self) -> float | None:
+        """When the game took its last event, while it ``is_stalled``; else None."""
+        return self._stall.since if self._stall.is_on else None
 
     @property
     def _is_owed(self) -> bool:

@@ -74,7 +74,9 @@ class ListenTests(SynchronousTestCase):
             place = parse_listen(f" {text} ", "listen")
             self.assertEqual((place.endpoint, place.has_tls), (text, has_tls))
             self.assertEqual((place.port, place.interface, repr(place)), (0, "", text))
+            self.assertEqual(place.is_descriptor, not has_tls)
         self.assertFalse(parse_listen("tcp:7777", "listen").has_tls)
+        self.assertFalse(parse_listen("tcp:7777", "listen").is_descriptor)
 
     def test_players_do_not_come_by_a_file(self) -> None:
         error = self.assertRaises(ConfigError, parse_listen, "unix:/tmp/x", "listen")

@@ -26,7 +26,7 @@ LIMITS = [
 ] + ["max_players_per_address"]
 
 
-MAY_BE_ZERO = {"baseline_bytes", "input_hold_seconds", "resume_seconds"}
+MAY_BE_ZERO = {"baseline_bytes", "held_up_seconds", "input_hold_seconds", "resume_seconds"}
 """Of which nothing at all is a choice too, and never means without end."""
 
 
@@ -103,6 +103,11 @@ class RefusalTests(SynchronousTestCase):
             {"resume_seconds": 65_536},
         ):
             self.refused(**fields)
+
+    def test_udp_has_ports_and_sockets_of_others_and_no_tls(self) -> None:
+        for udp in ("systemd:1", "systemd:game", "fd:4", "7777:interface=127.0.0.1"):
+            self.assertEqual(ServerConfig(insecure=True, udp=udp).udp, udp)
+        self.assertIn("is for TCP", self.refused(udp="ssl:7777:privateKey=k.pem"))
 
     def test_values_that_the_kernel_cannot_take_are_refused_at_birth(self) -> None:
         for fields in ({"udp_buffer_bytes": 1 << 31}, {"listen_backlog": 1 << 31}):

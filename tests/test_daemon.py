@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import time
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, ClassVar
 from unittest.mock import patch
 
@@ -34,6 +35,8 @@ class Server(Service):
     opened = 0
     secure = False
     fingerprint = "ab" * 32
+    bridge = None
+    thread = None
     read: ClassVar[list[object]] = []
     """What reading the certificate again comes to, each time."""
 
@@ -41,6 +44,7 @@ class Server(Service):
         self.given = (config, game, portal, reactor)
         self.host = self
         self.now = Clock().seconds
+        self.turn = SimpleNamespace(listener=None)
         self.stopping: Deferred[None] = Deferred()
         self.on_game_end: Any = None
 
@@ -100,6 +104,9 @@ class DaemonTestCase(CommandLineTestCase):
             options.parent.update(twistd)
         made = tap.makeService(options, self.reactor)
         self.addCleanup(made._error_counter.stop)
+        self.written: list[str] = []
+        self.patch(made._flight, "write_down", self.written.append)
+        self.addCleanup(globalLogPublisher.removeObserver, made._flight)
         return made
 
     def logged(self) -> list[str]:
@@ -309,11 +316,13 @@ class EndTests(DaemonTestCase):
         made.server.on_game_end(True)
         self.assertTrue(self.reactor.hasStopped)
         self.assertEqual(daemon._exit_status, 0)
+        self.assertEqual(self.written, [])
 
     def test_aGameThatRaisesEndsTheProcessWithStatusOne(self) -> None:
         made = self.make()
         made.server.on_game_end(False)
         self.assertTrue(self.reactor.hasStopped)
+        self.assertEqual(self.written, ["crash"])
         left: list[int] = []
         self.patch(os, "_exit", left.append)
         daemon._leave()

@@ -233,6 +233,7 @@ class UdpPorts:
 
     def __init__(self) -> None:
         self.asked: list[tuple[int, str]] = []
+        self.adopted = -1
 
     def doStart(self) -> None:
         """Called when a port opens."""
@@ -247,6 +248,17 @@ class UdpPorts:
         opened = Mock()
         opened.getHost.return_value.port = port
         return opened
+
+    def adopt_udp(self, opened: socket.socket) -> Any:
+        self.adopted = opened.detach()
+        with socket.socket(fileno=os.dup(self.adopted)) as looked_at:
+            port = looked_at.getsockname()[1]
+        from unittest.mock import Mock
+
+        made = Mock()
+        made.getHost.return_value.port = port
+        made.stopListening.side_effect = lambda: os.close(self.adopted)
+        return made
 
 
 class DescriptorTests(FilesTestCase):
@@ -341,6 +353,48 @@ class DescriptorTests(FilesTestCase):
         self.assertIn("--insecure-anywhere", self.refused(f"fd:{number}"))
         made, _ = self.listening(listen=f"fd:{number}", insecure=True, insecure_anywhere=True)
         made.open()
+
+    def test_aUdpSocketBecomesOurs(self) -> None:
+        number = self.socket(kind=socket.SOCK_DGRAM)
+        with socket.socket(fileno=os.dup(number)) as theirs:
+            port = theirs.getsockname()[1]
+        made, factory = self.listening(listen="127.0.0.1:0", udp=f"fd:{number}", insecure=True)
+        made.open()
+        self.assertEqual(factory.asked, [])
+        self.assertEqual(made.udp_port, port)
+        self.assertFalse(os.get_blocking(factory.adopted))
+        self.assertRaises(OSError, os.fstat, number)
+
+    def test_refusalsOfUdpSockets(self) -> None:
+        tcp = self.socket()
+        made, _ = self.listening(listen="127.0.0.1:0", udp=f"fd:{tcp}", insecure=True)
+        said = str(self.assertRaises(ListenFailed, made.open))
+        self.assertIn(f"descriptor {tcp} is not a UDP socket, it is for TCP", said)
+        self.assertIn("--udp UDP (ListenDatagram=)", said)
+        self.assertFalse(made.is_open)
+        away = self.socket("0.0.0.0", socket.SOCK_DGRAM)
+        made, _ = self.listening(listen="127.0.0.1:0", udp=f"fd:{away}", insecure=True)
+        self.assertIn("--insecure-anywhere", str(self.assertRaises(ListenFailed, made.open)))
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as unbound:
+            made, _ = self.listening(
+                listen="127.0.0.1:0", udp=f"fd:{unbound.fileno()}", insecure=True
+            )
+            self.assertIn("without an address", str(self.assertRaises(ListenFailed, made.open)))
+
+    def test_theShortFormsOfSystemd(self) -> None:
+        for short, long in (
+            ("systemd:1", "systemd:domain=INET:index=1"),
+            ("systemd:game", "systemd:domain=INET:name=game"),
+            ("systemd:domain=INET6:index=0", "systemd:domain=INET6:index=0"),
+        ):
+            with patch.object(
+                entrance_module, "serverFromString", side_effect=LookupError
+            ) as parsed:
+                made, _ = self.listening(listen="127.0.0.1:0", udp=short, insecure=True)
+                said = str(self.assertRaises(ListenFailed, made.open))
+            self.assertEqual(parsed.call_args.args[1], long)
+            self.assertIn(f"{short}: systemd has not handed over that socket", said)
+            self.assertIn("socket unit", said)
 
     def test_systemdHandsOver(self) -> None:
         number = self.socket()

@@ -189,6 +189,74 @@ class BudgetTests(PortCase):
         self.assertEqual(self.host.counters.drop_datagram_not_ours, 1)
 
 
+class AdoptedTests(PortCase):
+    """A socket that somebody else has opened."""
+
+    def adopt(self, host: str = LOOPBACK, **fields: Any) -> Any:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        theirs = socket.socket(family, socket.SOCK_DGRAM)
+        if family == socket.AF_INET6:
+            theirs.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        theirs.bind((host, 0))
+        theirs.setblocking(False)
+        factory = GameServerFactory(
+            Recorder(),
+            ServerConfig(insecure=True, **fields),
+            reactor=self.reactor,
+            now=self.reactor.seconds,
+        )
+        port: Any = factory.adopt_udp(theirs)
+        self.host = factory.host
+        self.assertEqual(theirs.fileno(), -1, "it belongs to the port now")
+
+        def close() -> None:
+            port.stopListening()
+            self.network.run(1.0)
+            self.assertEqual(port.fileno(), -1)
+
+        self.addCleanup(close)
+        return port
+
+    def test_it_reads_no_more_in_a_turn_than_a_port_of_our_own(self) -> None:
+        port = self.adopt()
+        self.assertEqual(len(port.granted), 2)
+        self.send(port, *[b"x" * 30] * 100)
+        port.doRead()
+        self.assertEqual(self.host.counters.datagrams_in, 64)
+
+    def test_buffers_that_are_large_enough_stay(self) -> None:
+        set_to: list[int] = []
+        self.patch(
+            ports.OpenSocket,
+            "setsockopt",
+            lambda each, level, option, value: set_to.append(option),
+        )
+        self.adopt(udp_buffer_bytes=1 << 30)
+        self.assertIn(socket.SO_RCVBUF, set_to)
+        set_to.clear()
+        self.adopt(udp_buffer_bytes=4_096)
+        self.assertNotIn(socket.SO_RCVBUF, set_to)
+
+    def test_one_for_both_families_stays_so(self) -> None:
+        if not socket.has_dualstack_ipv6():
+            return
+        port = self.adopt("::")
+        self.send(port, b"x")
+        port.doRead()
+        self.assertEqual(self.host.counters.datagrams_in, 1)
+
+    def test_a_reactor_without_readiness_says_so(self) -> None:
+        machine = Machine(Network(), LOOPBACK)
+        factory = GameServerFactory(
+            Recorder(), ServerConfig(insecure=True), reactor=machine, now=machine.seconds
+        )
+        theirs = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        theirs.bind((LOOPBACK, 0))
+        error = self.assertRaises(OSError, factory.adopt_udp, theirs)
+        self.assertIn("cannot take a UDP socket over", str(error))
+        self.assertEqual(theirs.fileno(), -1)
+
+
 class ShareTests(PortCase):
     """A server that is full reads for as long as it sends."""
 

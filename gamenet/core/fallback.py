@@ -258,7 +258,7 @@ class Fallback(ReliableHalf):
     ) -> None:
         if path != self._told:
             self._told = path
-            self.turn.emit(PathChanged(self.player, path, reason))
+            self.turn.tell(PathChanged(self.player, path, reason))
 
     def _watch_path(self, now: float) -> float:
         """Notice that datagrams do not pass, or not any more.

@@ -271,7 +271,7 @@ class ReliableHalf(ABC):
         self.resume_until = now + seconds
         self.next_tick = self._timer = 0.0
         self.unplug()
-        self.turn.emit(Suspended(self.player, reason))
+        self.turn.tell(Suspended(self.player, reason))
 
     def unplug(self) -> None:
         """Forget what belonged to the connection that is gone: all but the reliable messages."""
@@ -297,7 +297,7 @@ class ReliableHalf(ABC):
     def resumed(self, now: float) -> None:
         """The peer has shown that it is on the other connection, too."""
         self.is_suspended = False
-        self.turn.emit(Resumed(self.player, now - self.suspended_at))
+        self.turn.tell(Resumed(self.player, now - self.suspended_at))
 
     def unacknowledged(self) -> tuple[tuple[Payload, ...], int]:
         """What the peer's game never took: the first 1,024 payloads, and the count of all."""

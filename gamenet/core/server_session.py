@@ -172,7 +172,7 @@ class ServerSession(ServerRest):
                 self._take_udp(now)
             elif before != address:
                 self.quality.restart(self.window.highest)
-                self.turn.emit(PathChanged(self.player, "udp", "moved"))
+                self.turn.tell(PathChanged(self.player, "udp", "moved"))
         elif kind == DatagramKind.PING and len(body) == 4 and self.path.address is not None:
             if self.newest and address != self._expected:
                 self._address_heard(address, now)

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 from gamenet.core.state_channel import Shrinker
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from gamenet.core.counters import Counters
     from gamenet.core.reliable_half import ReliableHalf
     from gamenet.core.session import Session
@@ -35,6 +37,7 @@ class Turn:
         "dirty",
         "emit",
         "game_clock_zero",
+        "listener",
         "published",
         "room",
         "shrinker",
@@ -61,6 +64,14 @@ class Turn:
         """Length of a server's tick: tick n begins so many times n after that."""
         self.shrinker = Shrinker()
         """What makes states smaller, for all sessions."""
+        self.listener: Callable[[Event], None] | None = None
+        """Who hears besides the game of what changes a player's state."""
+
+    def tell(self, event: Event) -> None:
+        """Emit an event that changes a player's state, as few do."""
+        self.emit(event)
+        if self.listener is not None:
+            self.listener(event)
 
     def settle(self, taken: int, now: float) -> None:
         """Tell the receivers of reliable events about those that the game has taken.

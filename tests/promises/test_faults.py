@@ -16,6 +16,7 @@ import select
 import socket
 import sys
 import threading
+from contextlib import closing
 from pathlib import Path
 from tempfile import TemporaryDirectory, TemporaryFile
 from types import SimpleNamespace
@@ -34,7 +35,7 @@ from twisted.protocols.tls import TLSMemoryBIOProtocol
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.test.requesthelper import DummyRequest
-from zope.interface import implementer
+from zope.interface import directlyProvides, implementer
 
 import gamenet
 from gamenet import (
@@ -49,9 +50,12 @@ from gamenet import (
     entrance,
     facade,
     gate,
+    notify,
     passwords,
     ports,
     proxy,
+    record_folder,
+    stuck,
     tap,
     tickets,
     tls,
@@ -274,7 +278,7 @@ class UdpTests(FaultCase):
         self.is_alive(port)
 
     @row(
-        at("ports.BudgetedPort._make_ready", "getsockopt", "setsockopt 2"),
+        at("ports.BudgetedPort._make_ready", "getsockopt 2", "setsockopt 2"),
         at("ports.BudgetedPort.createInternetSocket", "except OSError"),
         at("ports.listen", "startListening"),
         at("server.GameServerFactory.listen_udp", "ports.listen"),
@@ -1495,7 +1499,7 @@ class ListeningTests(FaultCase):
 
     @row(
         at("listening.Listening._open_tcp", "listenTCP", "except CannotListenError, OSError"),
-        at("listening.Listening._open", "listen_udp", "except CannotListenError, OSError"),
+        at("listening.Listening._open_udp", "listen_udp", "except CannotListenError, OSError"),
         seen="ListenFailed",
     )
     def test_ports_that_cannot_be_opened(self) -> None:
@@ -1512,7 +1516,7 @@ class ListeningTests(FaultCase):
 
     @row(
         at("listening.Listening._open_tcp", "except CannotListenError, OSError"),
-        at("listening.Listening._open", "except CannotListenError, OSError"),
+        at("listening.Listening._open_udp", "except CannotListenError, OSError"),
         seen="IPv4 serves",
     )
     def test_no_ipv6(self) -> None:
@@ -1541,11 +1545,11 @@ class ListeningTests(FaultCase):
         self.flush_unasked(OSError)
 
     @row(
-        at(
-            "listening.Listening._adopt",
-            *("os.dup", "socket.socket", "getsockname", "setblocking", "found.listen"),
-            *("adoptStreamPort", "except OSError", "except OSError 2"),
-        ),
+        at("listening.Listening._adopt", "getsockname", "found.listen", "adoptStreamPort"),
+        at("listening.Listening._adopt", "except OSError"),
+        at("descriptors.copied", "os.dup", "socket.socket", "setblocking"),
+        at("descriptors.copied", "except OSError", "except BaseException"),
+        at("descriptors._check", "getsockname"),
         seen="ListenFailed",
     )
     def test_a_socket_that_somebody_else_has_opened(self) -> None:
@@ -1559,10 +1563,11 @@ class ListeningTests(FaultCase):
         machine.adoptStreamPort = lambda *_: None
         self.patch(socket, "socket", Made)
         for owner, name, by in (
-            (os, "dup", "listening"),
-            (socket, "socket", "listening"),
+            (os, "dup", "descriptors"),
+            (socket, "socket", "descriptors"),
+            (Made, "getsockname", "descriptors"),
+            (Made, "setblocking", "descriptors"),
             (Made, "getsockname", "listening"),
-            (Made, "setblocking", "listening"),
             (Made, "listen", "listening"),
             (machine, "adoptStreamPort", "listening"),
         ):
@@ -1570,6 +1575,39 @@ class ListeningTests(FaultCase):
             service = self.service(listen=f"fd:{theirs.fileno()}")
             before = descriptors()
             said = str(self.assertRaises(ListenFailed, service.startService))
+            self.assertEqual(descriptors(), before, name)
+            self.assertIn("is not a socket to listen on", said)
+
+    @row(
+        at("listening.Listening._adopt_udp", "getsockname"),
+        at("listening.Listening._adopt_udp", "except CannotListenError, OSError"),
+        at("ports.adopt", "getsockname", "startListening", "except OSError"),
+        at("ports.BudgetedPort._make_ready", "getsockopt"),
+        seen="ListenFailed",
+    )
+    def test_a_udp_socket_that_somebody_else_has_opened(self) -> None:
+
+        class Made(socket.socket):
+            """Whose methods can fail."""
+
+        theirs = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.addCleanup(theirs.close)
+        theirs.bind((LOOPBACK, 0))
+        directlyProvides(self.machine, IReactorFDSet)
+        machine: Any = self.machine
+        machine.addReader = machine.removeReader = machine.removeWriter = lambda *_: None
+        self.patch(socket, "socket", Made)
+        for owner, name, by in (
+            (Made, "getsockname", "listening"),
+            (Made, "getsockname", "ports"),
+            (ports.OpenSocket, "getsockopt", "ports"),
+            (machine, "addReader", ""),
+        ):
+            self.strike(owner, name, os_error("ENOTSOCK"), by=by)
+            service = self.service(udp=f"fd:{theirs.fileno()}")
+            before = descriptors()
+            said = str(self.assertRaises(ListenFailed, service.startService))
+            self.network.run(0.1)
             self.assertEqual(descriptors(), before, name)
             self.assertIn("is not a socket to listen on", said)
 
@@ -2120,6 +2158,77 @@ class ProcessTests(FaultCase):
         close()
         self.assertEqual(machine.network.left_behind(), [])
         self.flush_unasked(OSError)
+
+    @row(
+        at("notify.Notifier.tell", "socket.socket", "setblocking", "sendto", "except OSError"),
+        seen="it is tried on",
+    )
+    def test_a_service_manager_that_cannot_be_told(self) -> None:
+
+        class Made(socket.socket):
+            """Whose methods can fail."""
+
+        with TemporaryDirectory() as folder, socket.socket(socket.AF_UNIX, 2) as manager:
+            manager.bind(f"{folder}/notify")
+            teller = notify.Notifier({"NOTIFY_SOCKET": f"{folder}/notify"})
+            self.patch(socket, "socket", Made)
+            for owner, name in ((socket, "socket"), (Made, "setblocking"), (Made, "sendto")):
+                self.strike(owner, name, os_error("ENOBUFS"), by="notify")
+                self.assertFalse(teller.tell("READY=1"))
+                self.assertTrue(teller.tell("READY=1"))
+
+    @row(
+        at("record_folder.RecordFolder.write", "except OSError"),
+        at("record_folder._Folder.new", "os.open"),
+        at("record_folder._Folder.remove", "os.unlink"),
+        at("record_folder._opened", "os.open", "except OSError"),
+        at("record_folder._write", "file.write", "except OSError"),
+        at("record_folder._write", "suppress OSError", "suppress OSError 2"),
+        at("record_folder._new", "suppress FileExistsError"),
+        at("record_folder._working_directory", "except OSError"),
+        seen="there is no flight record",
+    )
+    def test_a_flight_record(self) -> None:
+        with TemporaryDirectory() as made:
+            folder = record_folder.RecordFolder(made)
+            for after in (0, 1):
+                self.strike(os, "open", os_error("EACCES"), by="record_folder", after=after)
+                self.assertRaises(record_folder.RecordError, folder.write, [b"x"])
+            taken = FileExistsError(errno.EEXIST, "File exists")
+            self.strike(os, "open", taken, by="record_folder", after=1)
+            self.assertTrue(folder.write([b"x"]).endswith("-01.jsonl"))
+
+            opened = os.fdopen
+
+            def full(number: int, mode: str) -> Any:
+                file = opened(number, mode)
+                write = self.callback(os_error("ENOSPC"))
+                return closing(SimpleNamespace(write=write, close=file.close))
+
+            before = os.listdir(made)
+            self.patch(os, "fdopen", full)
+            self.assertRaises(record_folder.RecordError, folder.write, [b"x"])
+            self.assertEqual(os.listdir(made), before, "half a record is none")
+            self.strike(os, "unlink", os_error("EACCES"), by="record_folder")
+            self.assertRaises(record_folder.RecordError, folder.write, [b"x"])
+            self.strike(os, "getcwd", os_error("ENOENT"), by="record_folder")
+            self.assertRaises(record_folder.RecordError, record_folder.RecordFolder("").write, [])
+            self.patch(os, "fdopen", opened)
+            self.patch(record_folder, "MAX_FILES", 1)
+            self.strike(os, "unlink", os_error("EACCES"), by="record_folder")
+            self.assertTrue(folder.write([b"x"]))
+
+    @row(at("stuck.StuckWatch.start", "_thread.start"), seen="nobody looks")
+    def test_no_thread_to_watch_with(self) -> None:
+        host: Any = SimpleNamespace(now=lambda: 0.0)
+        server: Any = SimpleNamespace(host=host, bridge=Bridge(), thread=SimpleNamespace(ident=1))
+        service = stuck.StuckService(server, 0.1, 10.0, None, print)
+        service.running = 1
+        self.strike(threading.Thread, "start", RuntimeError("no thread"), by="stuck")
+        with capturedLogs() as logs:
+            service._begin()
+        self.assertEqual(len(logs), 1)
+        service.stopService()
 
     @row(at("metrics.StatusResource._answer", "except Exception"))
     def test_a_page_of_the_status_site(self) -> None:

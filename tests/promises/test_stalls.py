@@ -841,6 +841,9 @@ WALL_CLOCKS = {
 MAY_ASK = {
     ("certificates.py", "make_certificate"): "from when to when a certificate is good",
     ("doctor/trust.py", "Look.stands"): "for how long the one that a server shows still is",
+    ("flight.py", "FlightRecorder._lines"): "when a flight record was written, for its reader",
+    ("record_folder.py", "_new"): "the name of its file",
+    ("recorder.py", "Recorder.__init__"): "when each of its lines was, for its reader",
     ("keyfiles.py", "_read_chain"): "whether it is, looked at when the file is read",
     ("tickets.py", "TicketChecker.__init__"): "when a ticket ends, which another machine says",
     ("tickets.py", "TicketIssuer.__init__"): "the same where tickets are made",
