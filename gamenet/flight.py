@@ -15,6 +15,7 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 
 from twisted.application.service import Service
+from twisted.internet.error import ReactorNotRunning
 from twisted.logger import ILogObserver, Logger, LogLevel, globalLogPublisher
 from zope.interface import implementer
 
@@ -142,7 +143,9 @@ class FlightRecorder(Service):
         failure = event.get("log_failure")
         if failure is not None:
             self._recorder.note("failure", error=_name(failure), stack=_stack(failure))
-            if source != _GAME:
+            # Twisted says so of a second signal, while all goes well to its end.
+            is_late = failure.check(ReactorNotRunning) is not None
+            if source != _GAME and not is_late:
                 self._reactor.callFromThread(self._failed)
 
     def _failed(self) -> None:

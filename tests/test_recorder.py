@@ -11,6 +11,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+from twisted.internet.error import ReactorNotRunning
 from twisted.internet.task import Clock
 from twisted.logger import Logger, capturedLogs, formatEvent, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
@@ -325,11 +326,13 @@ class FlightTests(FolderCase):
             ("warn", "gamenet.turns", "somebody said {text}"),
         )
 
-    def fail(self, source: str = "gamenet.turns") -> None:  # type: ignore[override]
+    def fail(  # type: ignore[override]
+        self, source: str = "gamenet.turns", kind: type[Exception] = ZeroDivisionError
+    ) -> None:
         """Something raises, and is logged."""
         try:
-            raise ZeroDivisionError("a secret")
-        except ZeroDivisionError:
+            raise kind("a secret")
+        except kind:
             Logger(source).failure("a defect")
 
     def test_aDefectIsWrittenDownOnceAMinute(self) -> None:
@@ -359,6 +362,12 @@ class FlightTests(FolderCase):
         self.assertEqual(self.names(), [])
         self.assertEqual(len(self.lines("failure")), 1)
         self.flushLoggedErrors(ZeroDivisionError)
+
+    def test_aSecondSignalIsNoDefect(self) -> None:
+        self.fail("twisted.internet.base", ReactorNotRunning)
+        self.made.run(0.1)
+        self.assertEqual(self.names(), [])
+        self.flushLoggedErrors(ReactorNotRunning)
 
     def test_aFolderThatIsGoneIsOneLineOfTheLog(self) -> None:
         self.flight._folder = RecordFolder(str(self.path / "absent"))
