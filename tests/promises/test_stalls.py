@@ -839,6 +839,7 @@ WALL_CLOCKS = {
 }
 MAY_ASK = {
     ("certificates.py", "make_certificate"): "from when to when a certificate is good",
+    ("doctor/trust.py", "Look.stands"): "how long it still is",
     ("keyfiles.py", "_read_chain"): "whether it is, looked at when the file is read",
     ("tickets.py", "TicketChecker.__init__"): "when a ticket ends, which another machine says",
     ("tickets.py", "TicketIssuer.__init__"): "the same where tickets are made",
