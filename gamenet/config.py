@@ -58,6 +58,8 @@ class ServerConfig(ServerLimits):
     """A player whose reliable queue is full: cut as ``SLOW_CONSUMER``, or ``send`` raises."""
     stop_seconds: float = 10.0
     """How long a stopping server waits for the game to return after ``ticks()`` ends."""
+    drain_seconds: float = 300.0
+    """How long players have to leave a server that is being emptied (``SIGUSR1``); then it ends."""
     options: Mapping[str, Any] = field(default_factory=dict)
     """The ``[game]`` table of the config file, for the game's own use as ``server.options``."""
 
@@ -65,7 +67,7 @@ class ServerConfig(ServerLimits):
         # Named, because a slotted dataclass is made twice and super() would miss the second.
         ServerLimits.__post_init__(self)
         self._at_least(1, "input_bits")
-        self._above_zero("tick_rate", "stop_seconds")
+        self._above_zero("tick_rate", "stop_seconds", "drain_seconds")
         if self.input_bits > 64:
             raise ConfigError("input_bits", "must be from 1 to 64")
         if self.tick_rate > 655:

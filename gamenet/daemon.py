@@ -25,7 +25,7 @@ from gamenet.metrics import ErrorCounter, StatusSource, status_site
 from gamenet.service import GameServerService
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Mapping
+    from collections.abc import Callable, Generator, Mapping
 
     from twisted.cred.portal import Portal
 
@@ -149,6 +149,7 @@ class Daemon(MultiService):
         MultiService.__init__(self)
         self.server = GameServerService(plan.config, plan.game, portal=plan.portal, reactor=reactor)
         self.server.on_game_end = self._game_ended
+        self.server.on_drained = self._end
         self.server.setServiceParent(self)
         self._plan = plan
         self._twistd = twistd or {}
@@ -198,15 +199,40 @@ class Daemon(MultiService):
             log.warn(
                 "running as root, which a server needs only to open ports; give --uid to twistd"
             )
-        self._heed_hangup()
+        self._heed("SIGHUP", self.reload)
+        self._heed("SIGUSR1", self.drain)
         status = f" status={self._status.address}" if self._status is not None else ""
         log.info("ready: address={address}{status}", address=self.server.address, status=status)
 
-    def _heed_hangup(self) -> None:
-        """Have SIGHUP read the certificate again; where there is none, it does no harm."""
-        number = getattr(signal, "SIGHUP", None)
+    def _heed(self, name: str, call: Callable[[], object]) -> None:
+        """Have a signal, where the system knows it, make a call in a turn of the reactor's."""
+        number = getattr(signal, name, None)
         if number is not None and self._reactor is sys.modules.get("twisted.internet.reactor"):
-            signal.signal(number, lambda *_: self._reactor.callFromThread(self.reload))
+            signal.signal(number, lambda *_: self._reactor.callFromThread(call))
+
+    @property
+    def draining(self) -> bool:
+        """Whether the server is being emptied, and lets nobody in."""
+        return self.server.draining
+
+    def drain(self, seconds: float | None = None, text: str = "") -> bool:
+        """Empty the server, and end the process well once nobody is in.
+
+        :param seconds: until those who are still in are sent away; None is ``drain_seconds``.
+        :param text: why, for the players.
+        :returns: False if it is being emptied or stopped already: then the log says so.
+        :raises ValueError: for a time that is none, or a text that is no line of chat.
+        """
+        began = self.server.drain(seconds, text)
+        if not began and not self.server.draining:
+            log.info("the server is stopping already, and is not emptied first")
+        elif not began:
+            log.info(
+                "the server is being emptied already, and ends in {left:.0f} s at the latest; "
+                "SIGTERM ends it at once",
+                left=self.server.drain_seconds_left,
+            )
+        return began
 
     def reload(self) -> None:
         """Read the certificate and its key again; what is wrong is one line of the log."""
@@ -247,6 +273,9 @@ class Daemon(MultiService):
             log.info("the game is over")
         else:
             _exit_status = 1
+        self._end()
+
+    def _end(self) -> None:
         try:
             self._reactor.stop()
         except ReactorNotRunning:

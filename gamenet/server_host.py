@@ -132,6 +132,8 @@ class ServerHost(ServerCommands):
             self.registry.max_players = max(1, most - UNJOINED_FILES)
         self.closed_because: RefusalReason | None = None
         """Why nobody may join any more."""
+        self.opens_again = 0.0
+        """When a server that is being emptied is over at the latest, in monotonic seconds."""
 
     def begin_clock(self) -> float:
         """Have the game clock run, which begins when its game first asks for something.
@@ -256,7 +258,9 @@ class ServerHost(ServerCommands):
         """
         self.refusals[reason] += 1
         # Counted as unjoined until it is closed: a socket is a socket, refused or not.
-        if reason is RefusalReason.BUSY:
+        if reason is RefusalReason.DRAINING:
+            retry_after_seconds = max(1.0, self.opens_again - self.now())
+        elif reason is RefusalReason.BUSY:
             retry_after_seconds = max(1.0, retry_after_seconds)
         retry = ceil(retry_after_seconds)
         protocol.finish(frames.encode_refuse(reason, retry), Input.REFUSE)

@@ -47,6 +47,7 @@ _NUMBERS: Final[dict[str, Callable[[str], float]]] = {
     "tick-rate": float,
     "max-players": int,
     "stop-seconds": float,
+    "drain-seconds": float,
 }
 _RENAMED: Final = {"cert": "cert_file", "key": "key_file"}
 """Flags that are shorter than the names of their fields."""
@@ -84,6 +85,7 @@ class Options(AuthOptions, usage.Options):
         ["duplicate", None, None, "A second join of a name: refuse or takeover. [default: refuse]"],
         ["rebind", None, None, "UDP addresses may change to: any, same-ip, off. [default: any]"],
         ["stop-seconds", None, None, "How long the game may take to stop. [default: 10]"],
+        ["drain-seconds", None, None, "What players have to leave on SIGUSR1. [default: 300]"],
         ["status", None, None, "Serve /healthz and /api/status: tcp:PORT[:interface=ADDRESS]."],
         ["config", "c", None, "A TOML file; its keys are the names of settings."],
         ["app-dir", None, ".", "Where the game's module is looked for first."],

@@ -98,6 +98,7 @@ class FlagTests(CommandLineTestCase):
             "auth": ("memory:ada", ("memory:ada",)),
             "rebind": ("same-ip", "same-ip"),
             "stop-seconds": ("0.5", 0.5),
+            "drain-seconds": ("0.25", 0.25),
         }
         flags = {flag.rstrip("=") for flag in tap.Options().longOpt} - tap.NOT_FIELDS
         flags -= {"cert", "key", "duplicate"}  # not together with --insecure; see TlsTests

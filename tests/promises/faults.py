@@ -111,7 +111,7 @@ EXCLUDED = {
     "cli.main open": "as os.dup2, in the same block",
     "client_host.ClientHost._open_udp stopListening as a value": "as that of _disconnected",
     "core.server_session.ServerSession._new_path _random_bytes as a value": _LATER,
-    "daemon.Daemon._heed_hangup signal.signal": _MAIN_THREAD,
+    "daemon.Daemon._heed signal.signal": _MAIN_THREAD,
     "daemon.Daemon.stopService signal.signal": _MAIN_THREAD,
     "facade.serve signal.signal": _MAIN_THREAD,
     "facade.serve signal.signal 2": _MAIN_THREAD,

@@ -2030,11 +2030,11 @@ class ProcessTests(FaultCase):
             self.assertEqual(request.responseCode or 200, code)
         self.assertEqual(len(self.flushLoggedErrors(Fault)), 1)
 
-    @row(at("daemon.Daemon._game_ended", "_reactor.stop", "except ReactorNotRunning"))
+    @row(at("daemon.Daemon._end", "_reactor.stop", "except ReactorNotRunning"))
     def test_a_game_that_ends_when_all_has_ended(self) -> None:
         stops = self.callback(ReactorNotRunning())
         made: Any = SimpleNamespace(_reactor=SimpleNamespace(stop=stops))
-        daemon.Daemon._game_ended(made, True)
+        daemon.Daemon._end(made)
 
     @row(at("gate.raise_open_files", "resource.setrlimit", "suppress OSError, ValueError"))
     def test_a_system_that_allows_no_more_files(self) -> None:
