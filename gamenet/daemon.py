@@ -20,8 +20,9 @@ from twisted.logger import Logger
 
 from gamenet._version import __version__
 from gamenet.addresses import join_address
-from gamenet.errors import ConfigError, ListenFailed
+from gamenet.errors import ListenFailed
 from gamenet.metrics import ErrorCounter, StatusSource, status_site
+from gamenet.reloading import reload
 from gamenet.service import GameServerService
 
 if TYPE_CHECKING:
@@ -47,6 +48,8 @@ class Plan(NamedTuple):
     portal: Portal
     status: Place | None
     """Where the status site listens, if it is wanted."""
+    reread: Callable[[], ServerConfig] | None = None
+    """Reads the config file again, and puts the flags over it; None where there is no file."""
 
 
 def refuse(text: str) -> NoReturn:
@@ -235,22 +238,8 @@ class Daemon(MultiService):
         return began
 
     def reload(self) -> None:
-        """Read the certificate and its key again; what is wrong is one line of the log."""
-        if not self.server.secure:
-            log.info("there is no certificate to read again, this server is insecure")
-            return
-        try:
-            is_ours = self.server.reload()
-        except ConfigError as error:
-            log.error(
-                "the certificate in use stays, because the new one cannot be used: {error}",
-                error=str(error),
-            )
-            return
-        if is_ours:
-            log.info("the certificate was read again: sha256={pin}", pin=self.server.fingerprint)
-        else:
-            log.info("this listening endpoint reads its certificates itself")
+        """Read the config file, the certificate and its key again; the log says what came of it."""
+        reload(self.server, self._plan.reread)
 
     @inlineCallbacks
     def _stop(self) -> Generator[Deferred[Any], Any, None]:

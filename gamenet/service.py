@@ -161,6 +161,16 @@ class GameServerService(Service):
             # Its end is heard in a later turn.
             self._game_done = Deferred()
 
+    def reconfigure(self, config: ServerConfig) -> None:
+        """Have other settings hold from now on; those who are in keep what was agreed with them.
+
+        :param config: differs only in what ``live_settings`` names, as its ``change`` sees to.
+        """
+        self.config = config
+        self.host.reconfigure(config)
+        if self.facade is not None:
+            self.facade.reconfigured(config)
+
     def reload(self) -> bool:
         """Read the certificate and its key again; players who are in notice nothing.
 

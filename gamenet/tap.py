@@ -13,6 +13,7 @@ import json
 import os
 import sys
 import tomllib
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -28,7 +29,7 @@ from gamenet.daemon import Daemon, Plan, care_for_exit_status, refuse
 from gamenet.entrance import entrance
 from gamenet.errors import ConfigError
 from gamenet.game import load_game, settings_of
-from gamenet.gate import RESERVED_FILES, raise_open_files
+from gamenet.gate import files_for, raise_open_files
 from gamenet.threads import use_monotonic_clock
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ class Options(AuthOptions, usage.Options):
         "about itself, and that over the default; the file knows more settings, every limit among "
         "them. Without --game the demo's game runs: try gamenet cert, which says how to go on, or, "
         "on this machine only, twistd -n gamenet --insecure and then gamenet bots localhost "
-        "--insecure. SIGHUP has the certificate and the key read again."
+        "--insecure. SIGHUP has the config file, the certificate and the key read again."
     )
     optFlags: Sequence[Sequence[str | None]] = [
         ["insecure", None, "Play over plain TCP, on this machine only."],
@@ -144,7 +145,13 @@ class Options(AuthOptions, usage.Options):
         game = load_game(self["game"])
         config = self._config(settings_of(game))
         entrance(config, None)  # says now what is wrong with a certificate
-        return Plan(self["game"], game, config, make_portal(config.auth, config), place)
+        portal = make_portal(config.auth, config)
+        reread = None
+        if self["config"] is not None:
+            # Absolute, because a daemon may change its working directory before it is read again.
+            self["config"] = os.path.abspath(self["config"])
+            reread = partial(self._config, settings_of(game))
+        return Plan(self["game"], game, config, portal, place, reread)
 
     def _config(self, own: Mapping[str, Any]) -> ServerConfig:
         """Flags over the file over the game's *own* settings over the defaults."""
@@ -154,7 +161,7 @@ class Options(AuthOptions, usage.Options):
             return build(ServerConfig, {**own, **flags})
         try:
             in_file = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             in_file = {}  # from_file says what is wrong with it
         beneath = {name: value for name, value in own.items() if name not in in_file}
         return ServerConfig.from_file(path, **{**beneath, **flags})
@@ -212,7 +219,7 @@ def makeService(options: Options, reactor: Any = None) -> Daemon:
     if reactor is None:
         from twisted.internet import reactor
     config = options.plan.config
-    raise_open_files(config.max_players + config.max_unjoined + 2 * RESERVED_FILES)
+    raise_open_files(files_for(config))
     if config.monotonic_clock:
         use_monotonic_clock(reactor)
     try:

@@ -39,6 +39,7 @@ class Server(Service):
 
     def __init__(self, config: ServerConfig, game: Any, *, portal: Any, reactor: Any) -> None:
         self.given = (config, game, portal, reactor)
+        self.config = config
         self.host = self
         self.now = Clock().seconds
         self.stopping: Deferred[None] = Deferred()
@@ -58,6 +59,9 @@ class Server(Service):
 
     def game_stats(self) -> dict[str, float]:
         return {"rate": 1.0}
+
+    def reconfigure(self, config: ServerConfig) -> None:
+        self.config = config
 
     def drain(self, seconds: float | None, text: str) -> bool:
         began = bool(self.running) and not self.draining

@@ -51,10 +51,10 @@ class ServerSession(ServerFlush):
     """
 
     __slots__ = (
-        "_config",
         "_random_bytes",
         "_rates",
         "_slow_since",
+        "config",
     )
 
     def __init__(
@@ -65,7 +65,8 @@ class ServerSession(ServerFlush):
         home: str = "",
     ) -> None:
         super().__init__(setup, config)
-        self._config = config
+        self.config = config
+        """What holds for this player, whatever has changed for others since the join."""
         self._random_bytes = random_bytes
         self.path = self._new_path(home)
         self._rates = DatagramRates(
@@ -110,7 +111,7 @@ class ServerSession(ServerFlush):
         self.path = self._new_path(home)
 
     def _new_path(self, home: str) -> ServerPath:
-        config = self._config
+        config = self.config
         return ServerPath(
             self._random_bytes,
             config.rebind,
@@ -198,7 +199,7 @@ class ServerSession(ServerFlush):
     def _rekey_if_due(self, now: float) -> None:
         if self.is_suspended:
             return  # REKEY goes by TCP, and another connection brings new keys anyway
-        config = self._config
+        config = self.config
         if self.keys.is_due(self.window.highest, now, config.rekey_datagrams, config.rekey_seconds):
             salt = self._random_bytes(SECRET_BYTES)
             self._control_frames.append(frames.encode_rekey(self.keys.propose(salt), salt))
@@ -215,7 +216,7 @@ class ServerSession(ServerFlush):
 
     def tick(self, now: float) -> DisconnectReason | None:
         outgoing = self.outgoing
-        config = self._config
+        config = self.config
         # Beyond the window, used or not: without a connection nothing is on its way.
         messages = outgoing.messages - self.limits.window_messages
         size = outgoing.size - self.limits.window_bytes

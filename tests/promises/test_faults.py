@@ -1792,7 +1792,7 @@ class FileTests(FaultCase):
 
     @row(
         at("config.ServerConfig.from_file", "read_text", "except OSError"),
-        at("tap.Options._config", "read_text", "except OSError, ValueError"),
+        at("tap.Options._config", "read_text", "except OSError, ValueError, RecursionError"),
         seen="ConfigError",
     )
     def test_settings(self) -> None:
@@ -1825,7 +1825,7 @@ class FileTests(FaultCase):
         )
         service.startService()
         pin = service.fingerprint
-        made: Any = SimpleNamespace(server=service)
+        made: Any = SimpleNamespace(server=service, _plan=SimpleNamespace(reread=None))
         for owner, name, path in (
             *((builtins, "open", ""), (os, "fstat", ""), (None, "read", "")),
             (None, "fileno", files.key),
