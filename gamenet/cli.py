@@ -32,6 +32,7 @@ from gamenet.cli_network import (
     run_proxy,
     simulation_flags,
 )
+from gamenet.cli_serve import add_serve
 from gamenet.cli_trust import add_commands
 from gamenet.errors import GamenetError
 
@@ -187,6 +188,7 @@ def _parser() -> argparse.ArgumentParser:
     proof.add_argument("--ticket-file", metavar="FILE", help="join with the ticket in a file")
     add_simulation(chat)
 
+    add_serve(commands)
     add_proxy(commands)
     add_cert(commands)
     add_commands(commands)

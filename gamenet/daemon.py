@@ -16,11 +16,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 from twisted.application.service import MultiService, Service
 from twisted.internet.defer import Deferred, inlineCallbacks, maybeDeferred
 from twisted.internet.error import CannotListenError, ReactorNotRunning
-from twisted.logger import Logger
+from twisted.logger import ILogObserver, Logger
+from twisted.python.components import Componentized
 
 from gamenet._version import __version__
 from gamenet.addresses import join_address
-from gamenet.errors import ListenFailed
+from gamenet.errors import ConfigError, ListenFailed
+from gamenet.log_format import observer, twistd_stream
 from gamenet.metrics import ErrorCounter, StatusSource, status_site
 from gamenet.reloading import reload
 from gamenet.service import GameServerService
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from gamenet.addresses import Place
     from gamenet.config import ServerConfig
     from gamenet.game import AnyGame
+    from gamenet.log_format import Format
     from gamenet.server_host import ServerHost
 
 log = Logger()
@@ -50,6 +53,8 @@ class Plan(NamedTuple):
     """Where the status site listens, if it is wanted."""
     reread: Callable[[], ServerConfig] | None = None
     """Reads the config file again, and puts the flags over it; None where there is no file."""
+    log_format: Format | None = None
+    """How lines of the log look; None is as whatever runs the service has it."""
 
 
 def refuse(text: str) -> NoReturn:
@@ -79,6 +84,11 @@ def refuse_start(text: str, twistd: Mapping[str, Any]) -> NoReturn:
 
 
 _exit_status = 0
+
+
+def exit_status() -> int:
+    """What the process is to end with: 1 once its game has raised."""
+    return _exit_status
 
 
 def care_for_exit_status() -> None:
@@ -163,6 +173,16 @@ class Daemon(MultiService):
             self._status = StatusService(self, plan.status, reactor)
             self._status.setServiceParent(self)
         self._error_counter = ErrorCounter()
+
+    def setServiceParent(self, parent: Any) -> None:
+        """Called by ``twistd`` with its application, which it asks for a log before it starts."""
+        if self._plan.log_format == "json" and isinstance(parent, Componentized):
+            try:
+                stream = twistd_stream(self._twistd)
+            except ConfigError as error:
+                refuse(str(error))
+            parent.setComponent(ILogObserver, observer("json", stream))
+        MultiService.setServiceParent(self, parent)
 
     # What the status site asks.
 

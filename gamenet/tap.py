@@ -30,6 +30,7 @@ from gamenet.entrance import entrance
 from gamenet.errors import ConfigError
 from gamenet.game import load_game, settings_of
 from gamenet.gate import files_for, raise_open_files
+from gamenet.log_format import choose, observer
 from gamenet.threads import use_monotonic_clock
 
 if TYPE_CHECKING:
@@ -40,7 +41,10 @@ log = Logger()
 DEMO: Final = "gamenet.demo.game:main"
 """The game where none is named."""
 NOT_FIELDS: Final = frozenset(
-    {"app-dir", "check-config", "config", "game", "help", "help-auth", "status", "version"}
+    {
+        *("app-dir", "check-config", "config", "game", "help", "help-auth", "log-format"),
+        *("status", "version"),
+    }
 )
 """The flags that are no :class:`~gamenet.config.ServerConfig` field; every other one is."""
 
@@ -89,6 +93,7 @@ class Options(AuthOptions, usage.Options):
         ["drain-seconds", None, None, "What players have to leave on SIGUSR1. [default: 300]"],
         ["status", None, None, "Serve /healthz and /api/status: tcp:PORT[:interface=ADDRESS]."],
         ["config", "c", None, "A TOML file; its keys are the names of settings."],
+        ["log-format", None, None, "Lines of the log: text or json. [default: text]"],
         ["app-dir", None, ".", "Where the game's module is looked for first."],
     ]
     compData = usage.Completions(
@@ -99,6 +104,7 @@ class Options(AuthOptions, usage.Options):
             "config": usage.CompleteFiles("*.toml"),
             "duplicate": usage.CompleteList(["refuse", "takeover"]),
             "key": usage.CompleteFiles("*.pem"),
+            "log-format": usage.CompleteList(["text", "json"]),
             "rebind": usage.CompleteList(["any", "same-ip", "off"]),
         }
     )
@@ -142,6 +148,10 @@ class Options(AuthOptions, usage.Options):
         place = None if status is None else parse_listen(status, "status")
         if place is not None and not place.interface:
             place.interface = "127.0.0.1"
+        log_format = choose(self["log-format"], self.parent)
+        if log_format is not None and self.parent and "fileLogObserverFactory" in self.parent:
+            # ``twist`` has no application to ask for a log, but this.
+            self.parent["fileLogObserverFactory"] = partial(observer, log_format)
         game = load_game(self["game"])
         config = self._config(settings_of(game))
         entrance(config, None)  # says now what is wrong with a certificate
@@ -151,7 +161,7 @@ class Options(AuthOptions, usage.Options):
             # Absolute, because a daemon may change its working directory before it is read again.
             self["config"] = os.path.abspath(self["config"])
             reread = partial(self._config, settings_of(game))
-        return Plan(self["game"], game, config, portal, place, reread)
+        return Plan(self["game"], game, config, portal, place, reread, log_format)
 
     def _config(self, own: Mapping[str, Any]) -> ServerConfig:
         """Flags over the file over the game's *own* settings over the defaults."""

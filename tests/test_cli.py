@@ -32,7 +32,7 @@ class CommandLineTests(SynchronousTestCase):
     def test_helpNamesTheCommands(self) -> None:
         status, out, err = self.gamenet("--help")
         self.assertEqual((status, err), (0, ""))
-        for command in ("demo", "bots", "chat", "proxy", "cert", "passwd", "ticket"):
+        for command in ("demo", "bots", "chat", "serve", "proxy", "cert", "passwd", "ticket"):
             self.assertIn(command, out)
             self.assertEqual(self.gamenet(command, "--help")[0], 0)
 

@@ -137,6 +137,7 @@ EXCLUDED = {
     "reliable.ReliableProtocol.abort abortConnection": _ABORT,
     "server.TurnedAway.connectionMade abortConnection": _ABORT,
     "service.GameServerService._stop except TimeoutError": "Twisted's, of our own deadline",
+    "serving._end_by signal.signal": _MAIN_THREAD,
     "snapshot._build except Exception": "pure, and struck in tests/test_snapshot.py",
     "testing.live.LiveServer.__init__ Thread": _MADE,
     "testing.live.LiveServer.__init__ _reader.start": "raised to the test that has no server then",

@@ -48,6 +48,7 @@ from gamenet import (
     entrance,
     facade,
     gate,
+    log_format,
     passwords,
     ports,
     proxy,
@@ -2029,6 +2030,13 @@ class ProcessTests(FaultCase):
             resource.render(request)
             self.assertEqual(request.responseCode or 200, code)
         self.assertEqual(len(self.flushLoggedErrors(Fault)), 1)
+
+    @row(at("log_format.twistd_stream", "except OSError"))
+    def test_a_log_file_that_cannot_be_opened(self) -> None:
+        opens = self.callback(os_error("ENOSPC"))
+        self.patch(log_format, "LogFile", SimpleNamespace(fromFullPath=opens))
+        error = self.assertRaises(ConfigError, log_format.twistd_stream, {"logfile": "server.log"})
+        self.assertIn("cannot write server.log: No space left", str(error))
 
     @row(at("daemon.Daemon._end", "_reactor.stop", "except ReactorNotRunning"))
     def test_a_game_that_ends_when_all_has_ended(self) -> None:
