@@ -101,7 +101,9 @@ def twistd_stream(twistd: Mapping[str, Any]) -> TextIO:
 
     :raises ConfigError: if that is not possible.
     """
-    name, in_foreground = twistd.get("logfile") or "", bool(twistd.get("nodaemon"))
+    name = twistd.get("logfile") or ""
+    # On Windows there is no other place, and no such flag.
+    in_foreground = bool(twistd.get("nodaemon", True))
     if in_foreground and name in ("", "-"):
         return sys.stdout
     if name == "-":

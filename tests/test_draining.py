@@ -17,7 +17,7 @@ from gamenet.errors import (
     QueueFull,
     RefusalReason,
 )
-from gamenet.events import Chat, Disconnected, Joined, Left, Resumed
+from gamenet.events import Chat, Disconnected, Joined, Left, Received, Resumed
 from tests.test_service import ServiceCase
 from tests.world import ClientEnd, World
 
@@ -220,6 +220,17 @@ class DrainTests(SynchronousTestCase):
                 self.assertAlmostEqual(end, 20.0, delta=0.01)
                 world.close()
 
+    def test_what_the_game_said_last_goes_out_before_the_goodbye(self) -> None:
+        world = World(self, bridged=True)
+        client = world.join("ada")
+        drain = self.begin(world, 5.013)  # not at a beat, which would look for what was said
+        world.play(4.9)
+        world.run(drain.seconds_left - 0.001)
+        world.server.take()
+        world.server.verbs.broadcast(b"famous last words")
+        world.play(0.5)
+        self.assertEqual([type(event) for event in client.events[-2:]], [Received, Disconnected])
+
     def test_one_who_is_far_behind_keeps_it_from_nobody(self) -> None:
         world = World(self, on_full="raise", window_messages=1, queue_messages=1)
         slow, other = world.join("slow"), world.join("other")
@@ -290,14 +301,17 @@ class ServiceDrainTests(ServiceCase):
         service = self.service()
         service.startService()
         player, _ = self.join(service)
+        over: list[bool] = []
+        service.on_drained = lambda: over.append(True)
         service.drain()
         service.stopService()
-        self.network.settle()
+        self.network.run(1.0)
         ended = player.events[-1]
         assert isinstance(ended, Disconnected)
         self.assertIs(ended.reason, DisconnectReason.STOPPED)
         self.assertEqual(self.network.timers, [])
         self.assertFalse(service.drain())
+        self.assertEqual(over, [])
 
     def test_whoever_runs_the_service_may_end_it_otherwise(self) -> None:
         service = self.service()

@@ -228,3 +228,4 @@ class ChoiceTests(DaemonTestCase):
 
     def test_theStreamIsStandardOutputAsItWasThen(self) -> None:
         self.assertIs(twistd_stream({"nodaemon": True}), sys.stdout)
+        self.assertIs(twistd_stream({"logfile": None}), sys.stdout, "Windows has no such flag")

@@ -136,6 +136,21 @@ class AtOnceTests(SynchronousTestCase):
         self.assertEqual(world.server.host.registry.max_players, 20)
         self.assertEqual(world.server.host.config.max_players, 5_000)
 
+    def test_whereThereAreMorePlayersEachCanStillBeBanned(self) -> None:
+        world = self.world(max_players=1, address_table=1)
+        self.now(world, max_players=4)
+        machine = world.machine()
+        ada = world.join("ada", machine=machine)
+        player = world.server.players["ada"]
+        for name in ("bob", "eve", "kim"):
+            world.join(name)
+        world.server.verbs.disconnect(player, ban_seconds=60.0)
+        world.play(0.5)
+        self.assertIs(ada.end().reason, DisconnectReason.KICKED)
+        again = world.client("ada", machine=machine)
+        world.play(0.5)
+        self.assertIs(again.end().refusal, RefusalReason.BANNED)
+
     def test_playersFromOneAddress(self) -> None:
         """max_players_per_address"""
         world = self.world()
@@ -294,6 +309,30 @@ class NewPlayersTests(SynchronousTestCase):
         self.assertEqual(len(world.server.of(Received)), 100)
         self.assertTrue(client.joined)
         self.assertEqual(client.host._resume_seconds, 60.0)
+
+    def test_whoIsJoiningJustNowGetsWhatWasAgreed(self) -> None:
+        world = World(self, frames_per_read=5)
+        host = world.server.host
+        puppet = world.puppet()
+        host.reconfigure(dataclasses.replace(host.config, frames_per_read=6))
+        puppet.confirm()
+        (stay,) = host._stays.values()
+        assert stay.rates is not None
+        self.assertEqual(stay.rates.per_read, 5)
+
+    def test_whoComesBackTooLateHearsWhyForAsLongAsWasAgreed(self) -> None:
+        world = World(self, resume_seconds=60.0)
+        client = world.join("ada")
+        host = world.server.host
+        host.reconfigure(dataclasses.replace(host.config, resume_seconds=1.0))
+        assert client.transport is not None
+        client.transport.abortConnection()
+        host.end_session(world.server.session_of("ada"), DisconnectReason.KICKED)
+        world.join("bob")
+        world.play(50.0)
+        self.assertEqual(len(host.claims), 2)
+        world.play(11.0)
+        self.assertEqual(len(host.claims), 1)
 
     def test_aSessionWaitsForAsLongAsItsPlayerWasTold(self) -> None:
         world = World(self, resume_seconds=30.0)
