@@ -13,7 +13,6 @@ from __future__ import annotations
 import json
 import math
 import sys
-import time
 from datetime import UTC, datetime
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Final, Literal, TextIO, cast
@@ -41,8 +40,7 @@ MAX_INT: Final = 1 << 63
 
 def json_line(event: LogEvent) -> str:
     """One event of Twisted's log as a line."""
-    when = event.get("log_time")
-    moment = datetime.fromtimestamp(time.time() if when is None else when, UTC)
+    moment = datetime.fromtimestamp(event.get("log_time", 0.0), UTC)
     fields: dict[str, Any] = {
         "time": moment.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
         "level": getattr(event.get("log_level"), "name", "info"),
