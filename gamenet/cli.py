@@ -35,6 +35,7 @@ from gamenet.cli_network import (
     share,
     simulation_flags,
 )
+from gamenet.cli_serve import add_serve
 from gamenet.cli_top import add_top
 from gamenet.cli_top import run as run_top
 from gamenet.cli_trust import add_commands
@@ -208,6 +209,7 @@ def _parser() -> argparse.ArgumentParser:
 
     add_top(commands)
     add_doctor(commands, _add_address, _add_who)
+    add_serve(commands)
     add_proxy(commands)
     add_cert(commands)
     add_commands(commands)

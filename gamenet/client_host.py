@@ -383,7 +383,7 @@ class ClientHost(ClientCommands):
     def _refused(self, reason: RefusalReason, retry: float) -> None:
         self.retry_after_seconds = retry
         self._connection = None
-        if self._is_waiting and reason is RefusalReason.BUSY:
+        if self._is_waiting and reason in (RefusalReason.BUSY, RefusalReason.DRAINING):
             self._again(REFUSAL_TEXTS[reason], retry)
         elif self._session is not None and reason is RefusalReason.NO_SESSION:
             self._lost(REFUSAL_TEXTS[reason], reason)

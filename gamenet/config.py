@@ -65,6 +65,8 @@ class ServerConfig(ServerLimits):
     record_dir: str = ""
     """The daemon only: the folder that flight records are written into, when the game has raised,
     when something has failed, or by request; "" is the working directory."""
+    drain_seconds: float = 300.0
+    """How long players have to leave a server that is being emptied (``SIGUSR1``); then it ends."""
     options: Mapping[str, Any] = field(default_factory=dict)
     """The ``[game]`` table of the config file, for the game's own use as ``server.options``."""
 
@@ -72,7 +74,7 @@ class ServerConfig(ServerLimits):
         # Named, because a slotted dataclass is made twice and super() would miss the second.
         ServerLimits.__post_init__(self)
         self._at_least(1, "input_bits")
-        self._above_zero("tick_rate", "stop_seconds")
+        self._above_zero("tick_rate", "stop_seconds", "drain_seconds")
         self._at_least(0, "held_up_seconds")
         self._at_most(3_600, "is what anybody would wait for", "held_up_seconds")
         if self.input_bits > 64:

@@ -16,25 +16,29 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 from twisted.application.service import MultiService, Service
 from twisted.internet.defer import Deferred, inlineCallbacks, maybeDeferred
 from twisted.internet.error import CannotListenError, ReactorNotRunning
-from twisted.logger import Logger
+from twisted.logger import ILogObserver, Logger
+from twisted.python.components import Componentized
 
 from gamenet._version import __version__
 from gamenet.addresses import join_address
 from gamenet.errors import ConfigError, ListenFailed
 from gamenet.flight import FlightRecorder
+from gamenet.log_format import observer, twistd_stream
 from gamenet.metrics import ErrorCounter, StatusSource, status_site
+from gamenet.reloading import reload
 from gamenet.service import GameServerService
 from gamenet.stuck import StuckService
 from gamenet.systemd import SystemdService
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Mapping
+    from collections.abc import Callable, Generator, Mapping
 
     from twisted.cred.portal import Portal
 
     from gamenet.addresses import Place
     from gamenet.config import ServerConfig
     from gamenet.game import AnyGame
+    from gamenet.log_format import Format
     from gamenet.server_host import ServerHost
 
 log = Logger()
@@ -50,6 +54,10 @@ class Plan(NamedTuple):
     portal: Portal
     status: Place | None
     """Where the status site listens, if it is wanted."""
+    reread: Callable[[], ServerConfig] | None = None
+    """Reads the config file again, and puts the flags over it; None where there is no file."""
+    log_format: Format | None = None
+    """How lines of the log look; None is as whatever runs the service has it."""
 
 
 def refuse(text: str) -> NoReturn:
@@ -79,6 +87,11 @@ def refuse_start(text: str, twistd: Mapping[str, Any]) -> NoReturn:
 
 
 _exit_status = 0
+
+
+def exit_status() -> int:
+    """What the process is to end with: 1 once its game has raised."""
+    return _exit_status
 
 
 def care_for_exit_status() -> None:
@@ -152,6 +165,7 @@ class Daemon(MultiService):
         MultiService.__init__(self)
         self.server = GameServerService(plan.config, plan.game, portal=plan.portal, reactor=reactor)
         self.server.on_game_end = self._game_ended
+        self.server.on_drained = self._end
         self.server.setServiceParent(self)
         self._plan = plan
         self._twistd = twistd or {}
@@ -170,6 +184,16 @@ class Daemon(MultiService):
         seconds, log_seconds = plan.config.held_up_seconds, plan.config.log_seconds
         stuck = StuckService(self.server, seconds, log_seconds, reactor, self._flight.held_up)
         stuck.setServiceParent(self)
+
+    def setServiceParent(self, parent: Any) -> None:
+        """Called by ``twistd`` with its application, which it asks for a log before it starts."""
+        if self._plan.log_format == "json" and isinstance(parent, Componentized):
+            try:
+                stream = twistd_stream(self._twistd)
+            except ConfigError as error:
+                refuse(str(error))
+            parent.setComponent(ILogObserver, observer("json", stream))
+        MultiService.setServiceParent(self, parent)
 
     # What the status site asks.
 
@@ -217,33 +241,44 @@ class Daemon(MultiService):
             log.warn(
                 "running as root, which a server needs only to open ports; give --uid to twistd"
             )
-        self._heed_hangup()
+        self._heed("SIGHUP", self.reload)
+        self._heed("SIGUSR1", self.drain)
         status = f" status={self._status.address}" if self._status is not None else ""
         log.info("ready: address={address}{status}", address=self.server.address, status=status)
 
-    def _heed_hangup(self) -> None:
-        """Have SIGHUP read the certificate again; where there is none, it does no harm."""
-        number = getattr(signal, "SIGHUP", None)
+    def _heed(self, name: str, call: Callable[[], object]) -> None:
+        """Have a signal, where the system knows it, make a call in a turn of the reactor's."""
+        number = getattr(signal, name, None)
         if number is not None and self._reactor is sys.modules.get("twisted.internet.reactor"):
-            signal.signal(number, lambda *_: self._reactor.callFromThread(self.reload))
+            signal.signal(number, lambda *_: self._reactor.callFromThread(call))
+
+    @property
+    def draining(self) -> bool:
+        """Whether the server is being emptied, and lets nobody in."""
+        return self.server.draining
+
+    def drain(self, seconds: float | None = None, text: str = "") -> bool:
+        """Empty the server, and end the process well once nobody is in.
+
+        :param seconds: until those who are still in are sent away; None is ``drain_seconds``.
+        :param text: why, for the players.
+        :returns: False if it is being emptied or stopped already: then the log says so.
+        :raises ValueError: for a time that is none, or a text that is no line of chat.
+        """
+        began = self.server.drain(seconds, text)
+        if not began and not self.server.draining:
+            log.info("the server is stopping already, and is not emptied first")
+        elif not began:
+            log.info(
+                "the server is being emptied already, and ends in {left:.0f} s at the latest; "
+                "SIGTERM ends it at once",
+                left=self.server.drain_seconds_left,
+            )
+        return began
 
     def reload(self) -> None:
-        """Read the certificate and its key again; what is wrong is one line of the log."""
-        if not self.server.secure:
-            log.info("there is no certificate to read again, this server is insecure")
-            return
-        try:
-            is_ours = self.server.reload()
-        except ConfigError as error:
-            log.error(
-                "the certificate in use stays, because the new one cannot be used: {error}",
-                error=str(error),
-            )
-            return
-        if is_ours:
-            log.info("the certificate was read again: sha256={pin}", pin=self.server.fingerprint)
-        else:
-            log.info("this listening endpoint reads its certificates itself")
+        """Read the config file, the certificate and its key again; the log says what came of it."""
+        reload(self.server, self._plan.reread)
 
     @inlineCallbacks
     def _stop(self) -> Generator[Deferred[Any], Any, None]:
@@ -267,9 +302,13 @@ class Daemon(MultiService):
             log.info("the game is over")
         else:
             _exit_status = 1
+        if self._end() and not well:
+            self._flight.write_down("crash")
+
+    def _end(self) -> bool:
+        """End the process; False if it is ending already."""
         try:
             self._reactor.stop()
         except ReactorNotRunning:
-            pass
-        if not well:
-            self._flight.write_down("crash")
+            return False
+        return True

@@ -74,6 +74,7 @@ class RefusalReason(IntEnum):
     TICKET_EARLY = 15
     TICKET_AUDIENCE = 16
     TICKET_USED = 17
+    DRAINING = 18
 
 
 REFUSAL_TEXTS: Final[dict[RefusalReason, str]] = {
@@ -101,6 +102,8 @@ REFUSAL_TEXTS: Final[dict[RefusalReason, str]] = {
     "whoever issued the ticket is wrong.",
     RefusalReason.TICKET_AUDIENCE: "Your ticket is for another server.",
     RefusalReason.TICKET_USED: "Your ticket has been used already. Get a new one.",
+    RefusalReason.DRAINING: "The server is about to stop for maintenance and lets nobody in. "
+    "Come back in a few minutes.",
 }
 """What a player reads for each refusal. The wire carries only the code."""
 

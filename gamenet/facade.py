@@ -117,6 +117,10 @@ class GameServer(GameLoop, ServerVerbs):
         """Called by the service once its ports are open."""
         self._opened = address
 
+    def reconfigured(self, config: ServerConfig) -> None:
+        """Called by the service, on the reactor thread, when settings have changed."""
+        self._config = config
+
     # Life.
 
     def start(self, timeout: float = 10.0) -> None:

@@ -29,6 +29,11 @@ class FaultLog:
         self._lines = Bucket(lines_per_second, lines_per_second, now)
         self._table: OrderedDict[tuple[str, str], tuple[float, int]] = OrderedDict()
 
+    def limit(self, seconds: float, lines_per_second: int) -> None:
+        """Have other limits hold from now on."""
+        self._seconds = seconds
+        self._lines.rate = self._lines.burst = lines_per_second
+
     def note(self, kind: str, address: str, now: float) -> int:
         """A fault happened.
 

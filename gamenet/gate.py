@@ -17,7 +17,7 @@ from gamenet.addresses import unmapped
 from gamenet.core.rates import Bucket
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable
+    from collections.abc import Callable, Collection, Hashable
 
     from gamenet.config import ServerConfig
 
@@ -54,6 +54,11 @@ def raise_open_files(wanted: int) -> None:
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
+def files_for(config: ServerConfig) -> int:
+    """How many open files a process needs that serves as many as *config* lets in."""
+    return config.max_players + config.max_unjoined + 2 * RESERVED_FILES
+
+
 def address_key(host: str) -> str:
     """What an address counts as: itself, or its /64; "" where there is none."""
     try:
@@ -69,7 +74,8 @@ class Recent(Generic[KeyT, ValueT]):
     """A table of bounded size; what was unused for longest is forgotten first."""
 
     def __init__(self, size: int, make: Callable[[], ValueT]) -> None:
-        self._size = size
+        self.size = size
+        """Entries at most; a table that is longer does not grow."""
         self._make = make
         self._table: OrderedDict[KeyT, ValueT] = OrderedDict()
 
@@ -81,11 +87,15 @@ class Recent(Generic[KeyT, ValueT]):
         table = self._table
         value = table.get(key)
         if value is None:
-            if len(table) >= self._size:
+            if len(table) >= self.size:
                 table.popitem(last=False)
             value = table[key] = self._make()
         table.move_to_end(key)
         return value
+
+    def values(self) -> Collection[ValueT]:
+        """Every entry."""
+        return self._table.values()
 
     def peek(self, key: KeyT) -> ValueT | None:
         """The entry of *key*, if there is one."""
@@ -146,6 +156,11 @@ class Failures:
                 self._wait = min(self._longest, max(1.0, 2 * self._wait))
                 self.until = now + self._wait
 
+    def limit(self, allowed: int, longest: float) -> None:
+        """Have other limits hold from now on."""
+        self._allowed = allowed
+        self._longest = longest
+
     def _recent(self, now: float) -> list[float]:
         return [when for when in self._times if now - when < self._seconds]
 
@@ -160,25 +175,39 @@ class Gate:
         self._config = config
         self._accepts: Recent[str, Bucket] = Recent(
             config.address_table,
-            lambda: Bucket(config.accepts_per_second, config.accepts_burst, now()),
+            lambda: Bucket(self._config.accepts_per_second, self._config.accepts_burst, now()),
         )
         self._unjoined: dict[str, int] = {}
         self._players: dict[str, int] = {}
         self._of_account: Recent[tuple[str, str], Failures] = Recent(
             config.address_table,
             lambda: Failures(
-                config.failed_logins_per_account, ACCOUNT_SECONDS, config.login_delay_seconds
+                self._config.failed_logins_per_account,
+                ACCOUNT_SECONDS,
+                self._config.login_delay_seconds,
             ),
         )
         self._of_address: Recent[str, Failures] = Recent(
             config.address_table,
             lambda: Failures(
-                config.failed_logins_per_address, ADDRESS_SECONDS, config.login_delay_seconds
+                self._config.failed_logins_per_address,
+                ADDRESS_SECONDS,
+                self._config.login_delay_seconds,
             ),
         )
-        files = open_files()
-        self.max_sockets: int | None = None if files is None else max(1, files - RESERVED_FILES)
+        self.max_sockets = _max_sockets()
         """Connections that the process can carry; None if the system does not say."""
+
+    def reconfigure(self, config: ServerConfig) -> None:
+        """Have other limits hold from now on, also for who is known here."""
+        self._config = config
+        self.max_sockets = _max_sockets()
+        for bucket in self._accepts.values():
+            bucket.rate, bucket.burst = config.accepts_per_second, config.accepts_burst
+        for failures in self._of_account.values():
+            failures.limit(config.failed_logins_per_account, config.login_delay_seconds)
+        for failures in self._of_address.values():
+            failures.limit(config.failed_logins_per_address, config.login_delay_seconds)
 
     def key(self, host: str) -> str:
         """What an address counts as here; "" if it does not count."""
@@ -255,6 +284,11 @@ class Gate:
             self._of_account.forget((account, key))
         else:
             self._of_account.get((account, key)).end(now, well)
+
+
+def _max_sockets() -> int | None:
+    files = open_files()
+    return None if files is None else max(1, files - RESERVED_FILES)
 
 
 def _count(table: dict[str, int], key: str, change: int) -> None:

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from twisted.internet.defer import Deferred
     from twisted.python.failure import Failure
 
+    from gamenet.config import ServerConfig
     from gamenet.reliable import ReliableProtocol
     from gamenet.server_host import ServerHost
 
@@ -300,6 +301,7 @@ class Door:
         player = Player(host.registry.new_player_id(), name, account, host.home)
         accept = self.terms(
             protocol,
+            host.config,
             player,
             session_id=host.random_bytes(16),
             cid=host.registry.new_cid(),
@@ -337,6 +339,7 @@ class Door:
     def terms(
         self,
         protocol: ReliableProtocol,
+        config: ServerConfig,
         player: Player,
         *,
         session_id: bytes,
@@ -345,9 +348,11 @@ class Door:
         received: int = 0,
         flags: int = 0,
     ) -> frames.Accept:
-        """The terms of a session on this connection, with a fresh secret."""
+        """The terms of a session on this connection, with a fresh secret.
+
+        :param config: what holds for the session; a resumed one keeps its own.
+        """
         host = self._host
-        config = host.config
         trust = frames.ACCEPT_EXPORTER if protocol.secure else frames.ACCEPT_INSECURE
         return frames.Accept(
             version=frames.VERSION,

@@ -41,6 +41,7 @@ from gamenet.core import (
     wire,
 )
 from gamenet.limits import ServerLimits
+from gamenet.live_settings import scope
 from gamenet.settings import CommonConfig
 
 if TYPE_CHECKING:
@@ -188,9 +189,21 @@ def _table(widths: str, head: Iterable[str], rows: Iterable[Iterable[str]]) -> l
     return [*lines, ""]
 
 
-def _settings(kind: type) -> list[str]:
+def _settings(kind: type, *, of_server: bool = True) -> list[str]:
     said = texts(kind)
-    rows = [(f"``{name}``", _spell(value), unit(name), said[name]) for name, value in limits(kind)]
+    rows = [
+        (
+            f"``{name}``",
+            _spell(value),
+            unit(name),
+            *([scope(name)] if of_server else ()),
+            said[name],
+        )
+        for name, value in limits(kind)
+    ]
+    if of_server:
+        head = ("setting", "default", "unit", "changes for", "what it bounds")
+        return _table("24 9 10 11 46", head, rows)
     return _table("24 10 12 54", ("setting", "default", "unit", "what it bounds"), rows)
 
 
@@ -205,6 +218,12 @@ def page() -> str:
         "``--config`` names, or as an argument of ``ServerConfig``. None is unlimited, and none",
         "treats zero as infinite. Whatever a limit refuses is counted; ``/api/status`` and",
         "``stats()`` show the counts. What a session promises within them is in :doc:`DELIVERY`.",
+        "",
+        "A running daemon reads the file again at ``SIGHUP`` (:doc:`OPERATIONS`). The column",
+        "*changes for* says for whom a limit is other from then on: *at once* for everybody; *new",
+        "players* for those who join from then on, while who is in keeps what was agreed at the",
+        "join; *restart* for nobody until then. Of the settings that are no limits, ``rebind``",
+        "changes for new players, all others need a restart.",
         "",
         "What a server gives to strangers and to players",
         "-----------------------------------------------",
@@ -226,7 +245,7 @@ def page() -> str:
         "In ``ClientConfig`` only. How long it tries to get a connection back is the server's",
         "``resume_seconds``.",
         "",
-        *_settings(ClientConfig),
+        *_settings(ClientConfig, of_server=False),
         "What a server waits for",
         "-----------------------",
         "",

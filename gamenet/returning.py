@@ -49,6 +49,7 @@ def resume(host: ServerHost, door: Door, protocol: ReliableProtocol, back: frame
         old.abort()
     accept = door.terms(
         protocol,
+        session.config,
         session.player,
         session_id=session.session_id,
         cid=cid,

@@ -120,18 +120,38 @@ class ServerHost(ServerCommands):
         """Account and address of the latest players, to ban them by."""
         self.gate = Gate(config, now)
         """What one address may ask."""
-        most = self.gate.max_sockets
-        if most is not None and config.max_players > most - UNJOINED_FILES:
+        self._limit_players()
+        self.closed_because: RefusalReason | None = None
+        """Why nobody may join any more."""
+        self.opens_again = 0.0
+        """When a server that is being emptied is over at the latest, in monotonic seconds."""
+
+    def _limit_players(self) -> None:
+        """Let as many in as are to be, and as the process can carry."""
+        most, wanted = self.gate.max_sockets, self.config.max_players
+        self.registry.max_players = wanted
+        if most is not None and wanted > most - UNJOINED_FILES:
             log.warn(
                 "max_players={wanted}, but this process may have {files} files open, so at most "
                 "{players} can play; raise the limit (ulimit -n, LimitNOFILE=)",
-                wanted=config.max_players,
+                wanted=wanted,
                 files=most + RESERVED_FILES,
                 players=max(1, most - UNJOINED_FILES),
             )
             self.registry.max_players = max(1, most - UNJOINED_FILES)
-        self.closed_because: RefusalReason | None = None
-        """Why nobody may join any more."""
+
+    def reconfigure(self, config: ServerConfig) -> None:
+        """Have other settings hold from now on; those who are in keep what is theirs.
+
+        :param config: differs only in what ``live_settings`` names.
+        """
+        self.config = config
+        self.gate.reconfigure(config)
+        self._limit_players()
+        self.claims.most = config.max_players + config.max_suspended
+        self._came_as.size = config.address_table + config.max_players
+        self._stall.seconds = config.stall_seconds
+        self.faults.limit(config.log_seconds, config.log_lines_per_second)
 
     def begin_clock(self) -> float:
         """Have the game clock run, which begins when its game first asks for something.
@@ -256,7 +276,9 @@ class ServerHost(ServerCommands):
         """
         self.refusals[reason] += 1
         # Counted as unjoined until it is closed: a socket is a socket, refused or not.
-        if reason is RefusalReason.BUSY:
+        if reason is RefusalReason.DRAINING:
+            retry_after_seconds = max(1.0, self.opens_again - self.now())
+        elif reason is RefusalReason.BUSY:
             retry_after_seconds = max(1.0, retry_after_seconds)
         retry = ceil(retry_after_seconds)
         protocol.finish(frames.encode_refuse(reason, retry), Input.REFUSE)
@@ -300,7 +322,7 @@ class ServerHost(ServerCommands):
         self.datagram_routes[session.cid] = self.newcomers.pop(session.cid)
         stay = self._stays[session.player.id]
         if stay.rates is None:
-            stay.rates = self._frame_rates()
+            stay.rates = self._frame_rates(session)
             self.counters.joins += 1
             self.seats[session.player.id] = session.seat
             peer = protocol.peer
@@ -313,9 +335,9 @@ class ServerHost(ServerCommands):
         protocol.rates = stay.rates
         session.begin(self.time)
 
-    def _frame_rates(self) -> FrameRates:
+    def _frame_rates(self, session: ServerSession) -> FrameRates:
         """What a player's connections may bring; a new connection brings no new allowance."""
-        config = self.config
+        config = session.config
         return FrameRates(
             config.frames_per_second,
             config.frames_burst,
@@ -366,7 +388,7 @@ class ServerHost(ServerCommands):
         self.forget_session(session)
         self._away.pop(session, None)
         if knew and reason not in (DisconnectReason.QUIT, DisconnectReason.SESSION_LOST):
-            self.claims.bury(session, reason, text, self.time + self.config.resume_seconds)
+            self.claims.bury(session, reason, text, self.time + session.config.resume_seconds)
         else:
             self.claims.forget(session)
         if knew:
@@ -395,7 +417,8 @@ class ServerHost(ServerCommands):
     # Sessions without a connection.
 
     def seconds_to_wait(self, session: Session) -> float:
-        return self.config.resume_seconds if session.player.id in self.seats else 0.0
+        assert isinstance(session, ServerSession)
+        return session.config.resume_seconds if session.player.id in self.seats else 0.0
 
     def left_alone(self, session: Session) -> None:
         assert isinstance(session, ServerSession)

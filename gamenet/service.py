@@ -18,7 +18,8 @@ from twisted.internet.defer import (
 from twisted.logger import Logger
 
 from gamenet.bridge import Bridge
-from gamenet.errors import ConfigError, DisconnectReason
+from gamenet.draining import Drain
+from gamenet.errors import ConfigError, DisconnectReason, LocalProtocolError
 from gamenet.game import AnyGame, GameThread
 from gamenet.listening import InsecureWarning, Listening
 from gamenet.server import GameServerFactory
@@ -84,7 +85,10 @@ class GameServerService(Service):
         )
         self.on_game_end: Callable[[bool], None] = self._game_ended
         """Called on the reactor thread when the game returned or raised by itself."""
+        self.on_drained: Callable[[], object] = self.stopService
+        """Called on the reactor thread once nobody is in a server that was to be emptied."""
         self.game_failed = False
+        self._drain: Drain | None = None
         self._reactor = reactor
         try:
             self._listening = Listening(config, self.factory, reactor)
@@ -157,6 +161,16 @@ class GameServerService(Service):
             # Its end is heard in a later turn.
             self._game_done = Deferred()
 
+    def reconfigure(self, config: ServerConfig) -> None:
+        """Have other settings hold from now on; those who are in keep what was agreed with them.
+
+        :param config: differs only in what ``live_settings`` names, as its ``change`` sees to.
+        """
+        self.config = config
+        self.host.reconfigure(config)
+        if self.facade is not None:
+            self.facade.reconfigured(config)
+
     def reload(self) -> bool:
         """Read the certificate and its key again; players who are in notice nothing.
 
@@ -222,6 +236,38 @@ class GameServerService(Service):
 
     # The end.
 
+    def drain(self, seconds: float | None = None, text: str = "") -> bool:
+        """Empty the server: refuse newcomers, tell players, and end once nobody is in.
+
+        Players hear it in the chat, at once, at half of the time, a minute and ten seconds before
+        the end; sessions that wait for another connection may still get it. When the time is over,
+        those who are still in are sent away as ``DRAINED``.
+
+        :param seconds: the time; None is ``drain_seconds``.
+        :param text: why, for the players, at most 400 characters; "" has words of its own.
+        :returns: False if it is being emptied or stopped already, and nothing changes.
+        :raises ValueError: for a time that is none, or a text that is no line of chat.
+        :raises LocalProtocolError: if it does not run.
+        """
+        if self._stopping or self._drain is not None:
+            return False
+        if not self.running:
+            raise LocalProtocolError("the server does not run yet, so there is nobody to send away")
+        if seconds is None:
+            seconds = self.config.drain_seconds
+        self._drain = Drain(self.host, self._reactor, seconds, text, lambda: self.on_drained())
+        return True
+
+    @property
+    def draining(self) -> bool:
+        """Whether the server is being emptied; stays True until it is over."""
+        return self._drain is not None
+
+    @property
+    def drain_seconds_left(self) -> float:
+        """Until those who are still in are sent away; 0.0 if nobody is going to be."""
+        return 0.0 if self._drain is None else self._drain.seconds_left
+
     def stopService(self) -> Deferred[None]:
         """Say BYE to everybody, let the game return, close the ports.
 
@@ -241,6 +287,8 @@ class GameServerService(Service):
     def _stop(self) -> Generator[Deferred[Any], Any, None]:
         host = self.host
         self._warning.stop()
+        if self._drain is not None:
+            self._drain.cancel()
         host.refuse_newcomers()
         host.drain()
         host.end_all(DisconnectReason.STOPPED)

@@ -13,6 +13,7 @@ import json
 import os
 import sys
 import tomllib
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -28,7 +29,8 @@ from gamenet.daemon import Daemon, Plan, care_for_exit_status, refuse
 from gamenet.entrance import entrance
 from gamenet.errors import ConfigError
 from gamenet.game import load_game, settings_of
-from gamenet.gate import RESERVED_FILES, raise_open_files
+from gamenet.gate import files_for, raise_open_files
+from gamenet.log_format import choose, observer
 from gamenet.record_folder import RecordFolder
 from gamenet.threads import use_monotonic_clock
 
@@ -40,7 +42,10 @@ log = Logger()
 DEMO: Final = "gamenet.demo.game:main"
 """The game where none is named."""
 NOT_FIELDS: Final = frozenset(
-    {"app-dir", "check-config", "config", "game", "help", "help-auth", "status", "version"}
+    {
+        *("app-dir", "check-config", "config", "game", "help", "help-auth", "log-format"),
+        *("status", "version"),
+    }
 )
 """The flags that are no :class:`~gamenet.config.ServerConfig` field; every other one is."""
 
@@ -48,6 +53,7 @@ _NUMBERS: Final[dict[str, Callable[[str], float]]] = {
     "tick-rate": float,
     "max-players": int,
     "stop-seconds": float,
+    "drain-seconds": float,
 }
 _RENAMED: Final = {"cert": "cert_file", "key": "key_file"}
 """Flags that are shorter than the names of their fields."""
@@ -62,7 +68,7 @@ class Options(AuthOptions, usage.Options):
         "about itself, and that over the default; the file knows more settings, every limit among "
         "them. Without --game the demo's game runs: try gamenet cert, which says how to go on, or, "
         "on this machine only, twistd -n gamenet --insecure and then gamenet bots localhost "
-        "--insecure. SIGHUP has the certificate and the key read again."
+        "--insecure. SIGHUP has the config file, the certificate and the key read again."
     )
     optFlags: Sequence[Sequence[str | None]] = [
         ["insecure", None, "Play over plain TCP, on this machine only."],
@@ -85,9 +91,11 @@ class Options(AuthOptions, usage.Options):
         ["duplicate", None, None, "A second join of a name: refuse or takeover. [default: refuse]"],
         ["rebind", None, None, "UDP addresses may change to: any, same-ip, off. [default: any]"],
         ["stop-seconds", None, None, "How long the game may take to stop. [default: 10]"],
+        ["drain-seconds", None, None, "What players have to leave on SIGUSR1. [default: 300]"],
         ["status", None, None, "Serve /healthz and /api/status: tcp:PORT[:interface=ADDRESS]."],
         ["config", "c", None, "A TOML file; its keys are the names of settings."],
         ["record-dir", None, None, "Where flight records go. [default: working directory]"],
+        ["log-format", None, None, "Lines of the log: text or json. [default: text]"],
         ["app-dir", None, ".", "Where the game's module is looked for first."],
     ]
     compData = usage.Completions(
@@ -99,6 +107,7 @@ class Options(AuthOptions, usage.Options):
             "duplicate": usage.CompleteList(["refuse", "takeover"]),
             "key": usage.CompleteFiles("*.pem"),
             "record-dir": usage.CompleteDirs(),
+            "log-format": usage.CompleteList(["text", "json"]),
             "rebind": usage.CompleteList(["any", "same-ip", "off"]),
         }
     )
@@ -142,11 +151,21 @@ class Options(AuthOptions, usage.Options):
         place = None if status is None else parse_listen(status, "status")
         if place is not None and not place.interface:
             place.interface = "127.0.0.1"
+        log_format = choose(self["log-format"], self.parent)
+        if log_format is not None and self.parent and "fileLogObserverFactory" in self.parent:
+            # ``twist`` has no application to ask for a log, but this.
+            self.parent["fileLogObserverFactory"] = partial(observer, log_format)
         game = load_game(self["game"])
         config = self._config(settings_of(game))
         RecordFolder(config.record_dir).check()
         entrance(config, None)  # says now what is wrong with a certificate
-        return Plan(self["game"], game, config, make_portal(config.auth, config), place)
+        portal = make_portal(config.auth, config)
+        reread = None
+        if self["config"] is not None:
+            # Absolute, because a daemon may change its working directory before it is read again.
+            self["config"] = os.path.abspath(self["config"])
+            reread = partial(self._config, settings_of(game))
+        return Plan(self["game"], game, config, portal, place, reread, log_format)
 
     def _config(self, own: Mapping[str, Any]) -> ServerConfig:
         """Flags over the file over the game's *own* settings over the defaults."""
@@ -156,7 +175,7 @@ class Options(AuthOptions, usage.Options):
             return build(ServerConfig, {**own, **flags})
         try:
             in_file = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             in_file = {}  # from_file says what is wrong with it
         beneath = {name: value for name, value in own.items() if name not in in_file}
         return ServerConfig.from_file(path, **{**beneath, **flags})
@@ -214,7 +233,7 @@ def makeService(options: Options, reactor: Any = None) -> Daemon:
     if reactor is None:
         from twisted.internet import reactor
     config = options.plan.config
-    raise_open_files(config.max_players + config.max_unjoined + 2 * RESERVED_FILES)
+    raise_open_files(files_for(config))
     if config.monotonic_clock:
         use_monotonic_clock(reactor)
     try:

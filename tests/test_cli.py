@@ -45,6 +45,7 @@ class CommandLineTests(SynchronousTestCase):
             "completion",
             "top",
             "doctor",
+            "serve",
         ):
             self.assertIn(command, out)
             self.assertEqual(self.gamenet(command, "--help")[0], 0)

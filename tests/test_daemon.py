@@ -42,11 +42,15 @@ class Server(Service):
 
     def __init__(self, config: ServerConfig, game: Any, *, portal: Any, reactor: Any) -> None:
         self.given = (config, game, portal, reactor)
+        self.config = config
         self.host = self
         self.now = Clock().seconds
         self.turn = SimpleNamespace(listener=None)
         self.stopping: Deferred[None] = Deferred()
         self.on_game_end: Any = None
+        self.on_drained: Any = None
+        self.draining = False
+        self.drain_seconds_left = 0.0
 
     def privilegedStartService(self) -> None:
         self.opened += 1
@@ -59,6 +63,16 @@ class Server(Service):
 
     def game_stats(self) -> dict[str, float]:
         return {"rate": 1.0}
+
+    def reconfigure(self, config: ServerConfig) -> None:
+        self.config = config
+
+    def drain(self, seconds: float | None, text: str) -> bool:
+        began = bool(self.running) and not self.draining
+        if began:
+            self.drained_for = (seconds, text)
+            self.draining, self.drain_seconds_left = True, seconds or 300.0
+        return began
 
     def reload(self) -> bool:
         result = self.read.pop(0)
@@ -224,6 +238,48 @@ class HangupTests(DaemonTestCase):
         self.assertIsNot(signal.getsignal(signal.SIGHUP), self.before)
         daemon.reload()
         self.assertIn("no certificate to read again", self.logged()[-1])
+
+
+class DrainTests(DaemonTestCase):
+    """SIGUSR1 empties the server."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        for number in (signal.SIGHUP, signal.SIGUSR1):
+            self.addCleanup(signal.signal, number, signal.getsignal(number))
+        self.made = self.make()
+        with patch.dict(sys.modules, {"twisted.internet.reactor": self.reactor}):
+            self.made.startService()
+
+    def test_theSignalBeginsItOnTheReactorThread(self) -> None:
+        self.assertFalse(self.made.draining)
+        signal.raise_signal(signal.SIGUSR1)
+        self.assertFalse(self.made.draining)
+        self.reactor.advance(0)
+        self.assertTrue(self.made.draining)
+        self.assertEqual(self.made.server.drained_for, (None, ""))
+
+    def test_aSecondOneIsALineOfTheLogAndNoMore(self) -> None:
+        self.assertTrue(self.made.drain(120.0, "first"))
+        self.events.clear()
+        signal.raise_signal(signal.SIGUSR1)
+        self.reactor.advance(0)
+        (line,) = self.logged()
+        self.assertIn("being emptied already, and ends in 120 s", line)
+        self.assertEqual(self.made.server.drained_for, (120.0, "first"))
+        self.assertFalse(self.made.drain(1.0))
+
+    def test_whileItStopsItIsALineToo(self) -> None:
+        self.made.server.running = 0
+        self.events.clear()
+        self.assertFalse(self.made.drain())
+        (line,) = self.logged()
+        self.assertIn("stopping already", line)
+
+    def test_itsEndIsTheEndOfTheProcessAndAGoodOne(self) -> None:
+        self.made.server.on_drained()
+        self.assertTrue(self.reactor.hasStopped)
+        self.assertEqual(daemon._exit_status, 0)
 
 
 class RootTests(DaemonTestCase):

@@ -287,6 +287,19 @@ class RejoinTests(Base):
         world.play(0.2)
         self.assertEqual((client.host.state.number, client.host.state.payload), (1, b"new"))
 
+    def test_it_waits_for_a_server_that_is_being_emptied(self) -> None:
+        world = World(self, resume_seconds=60.0)
+        client = world.join("ada", redials=True, rejoin=True)
+        self.cut(client)
+        world.server.host.end_session(world.server.session_of("ada"), DisconnectReason.SESSION_LOST)
+        world.server.host.opens_again = world.server.host.now() + 20.0
+        world.server.host.refuse_newcomers(RefusalReason.DRAINING)
+        world.play(10.0)
+        self.assertEqual(world.server.host.refusals[RefusalReason.DRAINING], 1)
+        world.server.host.closed_because = None
+        world.play(15.0)
+        self.assertEqual(len(client.of(Connected)), 2)
+
     def test_it_gives_up_in_the_end(self) -> None:
         world = World(self, resume_seconds=10.0)
         client = world.join("ada", redials=True, rejoin=True)

@@ -99,6 +99,7 @@ class FlagTests(CommandLineTestCase):
             "rebind": ("same-ip", "same-ip"),
             "stop-seconds": ("0.5", 0.5),
             "record-dir": (".", "."),
+            "drain-seconds": ("0.25", 0.25),
         }
         flags = {flag.rstrip("=") for flag in tap.Options().longOpt} - tap.NOT_FIELDS
         flags -= {"cert", "key", "duplicate"}  # not together with --insecure; see TlsTests

@@ -45,12 +45,13 @@ class Claims:
     :param most: sessions that are over and whose reasons are kept; the oldest give way.
     """
 
-    __slots__ = ("_by_id", "_most", "_over")
+    __slots__ = ("_by_id", "_over", "most")
 
     def __init__(self, most: int) -> None:
         self._by_id: dict[bytes, Claim] = {}
         self._over: OrderedDict[bytes, Claim] = OrderedDict()
-        self._most = most
+        self.most = most
+        """The reasons that are kept."""
 
     def __len__(self) -> int:
         return len(self._by_id)
@@ -95,7 +96,7 @@ class Claims:
             return
         claim.session, claim.reason, claim.text, claim.until = None, reason, text, until
         self._over[session.session_id] = claim
-        if len(self._over) > self._most:
+        while len(self._over) > self.most:
             self._by_id.pop(self._over.popitem(last=False)[0], None)
 
     def expire(self, now: float) -> None:

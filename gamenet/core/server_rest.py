@@ -30,11 +30,11 @@ class ServerRest(ServerFlush):
     :param config: its limits hold for this player.
     """
 
-    __slots__ = ("_config", "_looked", "_rates")
+    __slots__ = ("_looked", "_rates", "config")
 
     def __init__(self, setup: Setup, config: ServerConfig) -> None:
         super().__init__(setup, config)
-        self._config = config
+        self.config = config
         self._rates = DatagramRates(
             config.datagrams_per_second,
             config.datagrams_burst,
@@ -101,7 +101,7 @@ class ServerRest(ServerFlush):
         due = min(self.frame_spoken + limits.ping_seconds, self.frame_heard + limits.dead_seconds)
         if not self.tunnelled:
             due = min(due, self.udp_heard + limits.udp_idle_seconds)
-        rekey = self.keys.due_at(self.window.highest, self._config.rekey_seconds)
+        rekey = self.keys.due_at(self.window.highest, self.config.rekey_seconds)
         return due if rekey <= now else min(due, rekey)
 
     def ping_at_rest(self, now: float) -> bool:
@@ -109,7 +109,7 @@ class ServerRest(ServerFlush):
 
         :returns: False if it is more than that; the session is stirred then.
         """
-        limits, config = self.limits, self._config
+        limits, config = self.limits, self.config
         if (
             self.is_suspended
             or self.incoming.taken != self.incoming.acknowledged

@@ -96,7 +96,7 @@ class ServerSession(ServerRest):
         self.path = self._new_path(home)
 
     def _new_path(self, home: str) -> ServerPath:
-        config = self._config
+        config = self.config
         return ServerPath(
             self._random_bytes,
             config.rebind,
@@ -192,7 +192,7 @@ class ServerSession(ServerRest):
     def _rekey_if_due(self, now: float) -> None:
         if self.is_suspended:
             return  # REKEY goes by TCP, and another connection brings new keys anyway
-        config = self._config
+        config = self.config
         if self.keys.is_due(self.window.highest, now, config.rekey_datagrams, config.rekey_seconds):
             salt = self._random_bytes(SECRET_BYTES)
             self._control_frames.append(frames.encode_rekey(self.keys.propose(salt), salt))
@@ -209,7 +209,7 @@ class ServerSession(ServerRest):
 
     def _lags(self, times: int = 1) -> bool:
         """Whether more than the queue's cap waits, or so many *times* the cap."""
-        outgoing, config = self.outgoing, self._config
+        outgoing, config = self.outgoing, self.config
         # Beyond the window, used or not: without a connection nothing is on its way.
         messages = outgoing.messages - self.limits.window_messages
         size = outgoing.size - self.limits.window_bytes
@@ -221,7 +221,7 @@ class ServerSession(ServerRest):
         if self._lags():
             if self._slow_since is None:
                 self._slow_since = now
-            if now - self._slow_since >= self._config.slow_seconds or self._lags(2):
+            if now - self._slow_since >= self.config.slow_seconds or self._lags(2):
                 return DisconnectReason.SLOW_CONSUMER
         else:
             self._slow_since = None

@@ -345,7 +345,7 @@ class Pair:
             setup(self.client, SERVER),
             address=SERVER_ADDRESS,
             longest_pause_seconds=30.0,
-            datagrams_per_second=self.server_session._config.datagrams_per_second,
+            datagrams_per_second=self.server_session.config.datagrams_per_second,
             input_bits=input_bits,
             tick_rate=TICK_RATE,
             take_state=self.states.append,

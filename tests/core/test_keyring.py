@@ -307,7 +307,7 @@ class RekeyTests(SynchronousTestCase):
         self.assertNothingLost(pair)
 
     def test_the_defaults_are_an_hour_and_half_of_what_a_key_may_seal(self) -> None:
-        config = self.pair().server_session._config
+        config = self.pair().server_session.config
         self.assertEqual(config.rekey_seconds, 3_600.0)
         self.assertEqual(2 * config.rekey_datagrams, record.HARD_STOP)
 

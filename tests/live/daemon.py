@@ -70,6 +70,7 @@ class Daemon:
     :param cert: certificate and key.
     :param descriptors: open files that it inherits.
     :param start: what comes before the command line, such as a shell.
+    :param command: what runs the server; it writes its log to standard output.
     """
 
     def __init__(
@@ -80,14 +81,14 @@ class Daemon:
         listen: str = "tcp:0:interface=127.0.0.1",
         descriptors: tuple[int, ...] = (),
         start: tuple[str, ...] = (),
+        command: tuple[str, ...] = (*TWISTD, "-n", "--pidfile=", "gamenet"),
     ) -> None:
         trust = ["--insecure"] if listen.startswith(("tcp:", "fd:", "systemd:")) else []
         if cert is not None:
             trust = ["--cert", cert[0], "--key", cert[1]]
         self._err = tempfile.TemporaryFile("w+")  # noqa: SIM115
         self._process = subprocess.Popen(
-            [*start, *TWISTD, "-n", "--pidfile=", "gamenet", *trust,
-             "--listen", listen, "--status", "tcp:0", *arguments],
+            [*start, *command, *trust, "--listen", listen, "--status", "tcp:0", *arguments],
             cwd=folder,
             env=environment(),
             pass_fds=descriptors,

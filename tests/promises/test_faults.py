@@ -50,6 +50,7 @@ from gamenet import (
     entrance,
     facade,
     gate,
+    log_format,
     notify,
     passwords,
     ports,
@@ -1944,7 +1945,7 @@ class FileTests(FaultCase):
 
     @row(
         at("config.ServerConfig.from_file", "read_text", "except OSError"),
-        at("tap.Options._config", "read_text", "except OSError, ValueError"),
+        at("tap.Options._config", "read_text", "except OSError, ValueError, RecursionError"),
         seen="ConfigError",
     )
     def test_settings(self) -> None:
@@ -1977,7 +1978,7 @@ class FileTests(FaultCase):
         )
         service.startService()
         pin = service.fingerprint
-        made: Any = SimpleNamespace(server=service)
+        made: Any = SimpleNamespace(server=service, _plan=SimpleNamespace(reread=None))
         for owner, name, path in (
             *((builtins, "open", ""), (os, "fstat", ""), (None, "read", "")),
             (None, "fileno", files.key),
@@ -2253,11 +2254,18 @@ class ProcessTests(FaultCase):
             self.assertEqual(request.responseCode or 200, code)
         self.assertEqual(len(self.flushLoggedErrors(Fault)), 1)
 
-    @row(at("daemon.Daemon._game_ended", "_reactor.stop", "except ReactorNotRunning"))
+    @row(at("log_format.twistd_stream", "except OSError"))
+    def test_a_log_file_that_cannot_be_opened(self) -> None:
+        opens = self.callback(os_error("ENOSPC"))
+        self.patch(log_format, "LogFile", SimpleNamespace(fromFullPath=opens))
+        error = self.assertRaises(ConfigError, log_format.twistd_stream, {"logfile": "server.log"})
+        self.assertIn("cannot write server.log: No space left", str(error))
+
+    @row(at("daemon.Daemon._end", "_reactor.stop", "except ReactorNotRunning"))
     def test_a_game_that_ends_when_all_has_ended(self) -> None:
         stops = self.callback(ReactorNotRunning())
         made: Any = SimpleNamespace(_reactor=SimpleNamespace(stop=stops))
-        daemon.Daemon._game_ended(made, True)
+        daemon.Daemon._end(made)
 
     @row(at("gate.raise_open_files", "resource.setrlimit", "suppress OSError, ValueError"))
     def test_a_system_that_allows_no_more_files(self) -> None:

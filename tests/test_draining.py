@@ -1,0 +1,329 @@
+"""Emptying a server: who is told what and when, who may still come, and how it ends."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from gamenet.config import ServerConfig
+from gamenet.draining import MAX_CHARACTERS, Drain, calls, line, spell
+from gamenet.errors import (
+    REFUSAL_TEXTS,
+    ConfigError,
+    DisconnectReason,
+    LocalProtocolError,
+    QueueFull,
+    RefusalReason,
+)
+from gamenet.events import Chat, Disconnected, Joined, Left, Received, Resumed
+from tests.test_service import ServiceCase
+from tests.world import ClientEnd, World
+
+
+class WordsTests(SynchronousTestCase):
+    def test_the_calls_are_at_once_at_half_a_minute_and_ten_seconds_before(self) -> None:
+        self.assertEqual(calls(300.0), [300.0, 150.0, 60.0, 10.0])
+        self.assertEqual(calls(600.0), [600.0, 300.0, 60.0, 10.0])
+
+    def test_a_last_call_is_not_made_before_half_of_the_time(self) -> None:
+        self.assertEqual(calls(120.0), [120.0, 60.0, 10.0])
+        self.assertEqual(calls(100.0), [100.0, 50.0, 10.0])
+        self.assertEqual(calls(12.0), [12.0, 6.0])
+        self.assertEqual(calls(2.0), [2.0, 1.0])
+
+    def test_times_are_as_people_say_them(self) -> None:
+        for seconds, words in (
+            (300.0, "5 minutes"),
+            (150.0, "2 minutes 30 seconds"),
+            (61.0, "1 minute 1 second"),
+            (60.0 + 1e-9, "1 minute"),
+            (59.2, "1 minute"),
+            (10.0, "10 seconds"),
+            (0.3, "1 second"),
+            (0.0, "a moment"),
+            (7_201.0, "121 minutes"),
+        ):
+            self.assertEqual(spell(seconds), words)
+
+    def test_the_line_has_the_reason_and_the_end(self) -> None:
+        self.assertEqual(
+            line("Version 2 comes", 60.0),
+            "Version 2 comes. The server ends in 1 minute; come back after that.",
+        )
+        self.assertTrue(line("Now!", 60.0).startswith("Now! The"))
+
+    def test_the_longest_text_with_the_longest_time_is_a_line_of_chat(self) -> None:
+        self.assertLessEqual(len(line("x" * MAX_CHARACTERS, 86_399.0)), 500)
+
+
+class DrainTests(SynchronousTestCase):
+    """The emptying itself, on a network that is not there."""
+
+    def begin(
+        self, world: World, seconds: float = 300.0, text: str = "", done: Any = None
+    ) -> Drain:
+        self.ends: list[float] = []
+        host = world.server.host
+
+        def note() -> None:
+            self.ends.append(host.now() - self.began)
+
+        self.began = host.now()
+        drain = Drain(host, world.server.machine, seconds, text, done or note)
+        self.addCleanup(drain.cancel)
+        return drain
+
+    def heard(self, client: ClientEnd) -> list[str]:
+        """What the server has said to a player."""
+        return [event.text for event in client.of(Chat) if event.player.id == 0]
+
+    def times(self, client: ClientEnd) -> list[str]:
+        """The times in it."""
+        return [text.partition(" in ")[2].partition(";")[0] for text in self.heard(client)]
+
+    def test_everybody_is_told_at_once_and_three_times_more(self) -> None:
+        for bridged in (False, True):
+            with self.subTest(bridged=bridged):
+                world = World(self, bridged=bridged)
+                players = [world.join(name) for name in ("ada", "bob", "eve")]
+                self.begin(world)
+                for until, wanted in (
+                    (0.5, ["5 minutes"]),
+                    (149.0, ["5 minutes"]),
+                    (151.0, ["5 minutes", "2 minutes 30 seconds"]),
+                    (239.0, ["5 minutes", "2 minutes 30 seconds"]),
+                    (241.0, ["5 minutes", "2 minutes 30 seconds", "1 minute"]),
+                    (289.0, ["5 minutes", "2 minutes 30 seconds", "1 minute"]),
+                    (291.0, ["5 minutes", "2 minutes 30 seconds", "1 minute", "10 seconds"]),
+                ):
+                    world.play(until - (world.server.host.now() - self.began))
+                    for player in players:
+                        self.assertEqual(self.times(player), wanted)
+                self.assertEqual(self.ends, [])
+                world.close()
+
+    def test_the_operators_words_are_in_the_chat_and_in_the_goodbye(self) -> None:
+        world = World(self)
+        client = world.join("ada")
+        self.begin(world, 2.0, "Version 2 comes")
+        world.play(3.0)
+        self.assertEqual(len(self.heard(client)), 2)
+        for text in self.heard(client):
+            self.assertTrue(text.startswith("Version 2 comes. "), text)
+        self.assertEqual(client.end().text, "Version 2 comes")
+
+    def test_newcomers_read_that_they_may_come_back_and_when(self) -> None:
+        world = World(self)
+        world.join("ada")
+        self.begin(world, 300.0)
+        world.play(100.0)
+        late = world.client("bob")
+        world.play(0.5)
+        ended = late.end()
+        self.assertIs(ended.refusal, RefusalReason.DRAINING)
+        self.assertEqual(ended.text, REFUSAL_TEXTS[RefusalReason.DRAINING])
+        self.assertIn("Come back", ended.text)
+        self.assertAlmostEqual(late.host.retry_after_seconds, 200.0, delta=1.0)
+        self.assertEqual(world.server.host.refusals[RefusalReason.DRAINING], 1)
+        self.assertEqual(list(world.server.players), ["ada"])
+
+    def test_who_lost_the_connection_may_still_come_back_and_is_told_then(self) -> None:
+        world = World(self, resume_seconds=60.0)
+        client = world.join("ada", redials=True)
+        assert client.transport is not None
+        client.transport.abortConnection()
+        self.begin(world, 300.0)
+        world.play(5.0)
+        self.assertEqual(len(client.of(Resumed)), 1)
+        self.assertEqual(self.times(client), ["5 minutes"])
+        self.assertEqual(self.ends, [])
+
+    def test_it_is_over_as_soon_as_the_last_one_has_left(self) -> None:
+        world = World(self)
+        players = [world.join(name) for name in ("ada", "bob")]
+        self.begin(world, 300.0)
+        world.play(20.0)
+        players[0].host.leave()
+        world.play(20.0)
+        self.assertEqual(self.ends, [])
+        players[1].host.leave()
+        world.play(1.0)
+        (end,) = self.ends
+        self.assertLess(end, 41.0)
+        world.play(300.0)
+        self.assertEqual(len(self.ends), 1)
+
+    def test_who_waits_for_another_connection_counts_until_the_wait_is_over(self) -> None:
+        world = World(self, resume_seconds=30.0)
+        client = world.join("ada")
+        assert client.transport is not None
+        client.transport.abortConnection()
+        world.play(0.1)
+        self.begin(world, 300.0)
+        world.play(29.0)
+        self.assertEqual(self.ends, [])
+        world.play(2.0)
+        self.assertEqual(len(self.ends), 1)
+
+    def test_who_waits_for_another_connection_does_not_outlast_the_time(self) -> None:
+        world = World(self, resume_seconds=60.0)
+        client = world.join("ada")
+        assert client.transport is not None
+        client.transport.abortConnection()
+        world.play(0.1)
+        self.begin(world, 10.0)
+        world.play(10.1)
+        self.assertEqual(len(self.ends), 1)
+        (left,) = world.server.of(Left)
+        self.assertIs(left.reason, DisconnectReason.DRAINED)
+
+    def test_who_is_joining_just_now_counts(self) -> None:
+        world = World(self)
+        world.network.delay = 0.3
+        client = world.client("ada")
+        while not len(world.server.host.registry):
+            world.run(0.05)
+        self.assertEqual(world.server.of(Joined), [])
+        self.begin(world, 5.0)
+        world.play(1.0)
+        self.assertEqual(self.ends, [])
+        self.assertTrue(client.joined)
+        # The first call came too early for it; the next one does not.
+        world.play(3.0)
+        self.assertEqual(len(self.heard(client)), 1)
+
+    def test_with_nobody_in_it_is_over_in_the_next_turn(self) -> None:
+        world = World(self)
+        self.begin(world)
+        self.assertEqual(self.ends, [])
+        world.run(0.01)
+        self.assertEqual(len(self.ends), 1)
+
+    def test_when_the_time_is_over_the_rest_are_sent_away(self) -> None:
+        for bridged in (False, True):
+            with self.subTest(bridged=bridged):
+                world = World(self, bridged=bridged)
+                players = [world.join(name) for name in ("ada", "bob")]
+                self.begin(world, 20.0)
+                world.play(19.0)
+                for player in players:
+                    self.assertTrue(player.joined)
+                world.play(1.5)
+                for player in players:
+                    ended = player.end()
+                    self.assertIs(ended.reason, DisconnectReason.DRAINED)
+                    self.assertTrue(ended.reason.orderly)
+                    self.assertEqual(ended.text, "the server is being emptied")
+                (end,) = self.ends
+                self.assertAlmostEqual(end, 20.0, delta=0.01)
+                world.close()
+
+    def test_what_the_game_said_last_goes_out_before_the_goodbye(self) -> None:
+        world = World(self, bridged=True)
+        client = world.join("ada")
+        drain = self.begin(world, 5.013)  # not at a beat, which would look for what was said
+        world.play(4.9)
+        world.run(drain.seconds_left - 0.001)
+        world.server.take()
+        world.server.verbs.broadcast(b"famous last words")
+        world.play(0.5)
+        self.assertEqual([type(event) for event in client.events[-2:]], [Received, Disconnected])
+
+    def test_one_who_is_far_behind_keeps_it_from_nobody(self) -> None:
+        world = World(self, on_full="raise", window_messages=1, queue_messages=1)
+        slow, other = world.join("slow"), world.join("other")
+        verbs, players = world.server.verbs, world.server.players
+        world.network.delay = 1.0
+        with self.assertRaises(QueueFull):
+            while True:
+                verbs.send(players["slow"], b"x")
+        world.network.delay = 0.0
+        self.begin(world)
+        self.assertEqual(world.server.host.seats[players["other"].id].queued_messages, 1)
+        world.play(0.2)
+        self.assertEqual(self.times(other), ["5 minutes"])
+        self.assertTrue(slow.joined)
+
+    def test_a_time_or_a_text_that_is_none_changes_nothing(self) -> None:
+        world = World(self)
+        for seconds in (0.0, -1.0, math.nan, math.inf):
+            self.assertRaises(ValueError, self.begin, world, seconds)
+        self.assertRaises(ValueError, self.begin, world, 10.0, "x" * (MAX_CHARACTERS + 1))
+        self.assertRaises(ValueError, self.begin, world, 10.0, "\x00\x01")
+        self.assertIsNone(world.server.host.closed_because)
+        world.join("ada")
+
+
+class ServiceDrainTests(ServiceCase):
+    def test_it_has_the_time_that_the_config_says_and_stops_by_itself(self) -> None:
+        service = self.service(drain_seconds=40.0)
+        service.startService()
+        player, _ = self.join(service)
+        self.assertFalse(service.draining)
+        self.assertEqual(service.drain_seconds_left, 0.0)
+        self.assertTrue(service.drain())
+        self.assertTrue(service.draining)
+        self.network.run(39.0)
+        self.assertTrue(service.running)
+        self.assertAlmostEqual(service.drain_seconds_left, 1.0, delta=0.01)
+        self.network.run(5.0)
+        self.assertFalse(service.running)
+        ended = player.events[-1]
+        assert isinstance(ended, Disconnected)
+        self.assertIs(ended.reason, DisconnectReason.DRAINED)
+
+    def test_a_second_one_changes_nothing(self) -> None:
+        service = self.service()
+        service.startService()
+        player, _ = self.join(service)
+        service.drain(100.0, "first")
+        self.network.run(10.0)
+        self.assertFalse(service.drain(500.0, "second"))
+        self.network.run(0.5)
+        self.assertAlmostEqual(service.drain_seconds_left, 89.5, delta=0.01)
+        said = [event.text for event in player.events if isinstance(event, Chat)]
+        self.assertEqual(len(said), 1)
+
+    def test_a_bad_one_leaves_the_way_to_a_good_one(self) -> None:
+        service = self.service()
+        service.startService()
+        self.assertRaises(ValueError, service.drain, -1.0)
+        self.assertFalse(service.draining)
+        self.assertTrue(service.drain(1.0))
+
+    def test_before_it_runs_there_is_nothing_to_empty(self) -> None:
+        error = self.assertRaises(LocalProtocolError, self.service().drain)
+        self.assertIn("does not run yet", str(error))
+
+    def test_stopping_goes_on_at_once_and_leaves_no_timer(self) -> None:
+        service = self.service()
+        service.startService()
+        player, _ = self.join(service)
+        over: list[bool] = []
+        service.on_drained = lambda: over.append(True)
+        service.drain()
+        service.stopService()
+        self.network.run(1.0)
+        ended = player.events[-1]
+        assert isinstance(ended, Disconnected)
+        self.assertIs(ended.reason, DisconnectReason.STOPPED)
+        self.assertEqual(self.network.timers, [])
+        self.assertFalse(service.drain())
+        self.assertEqual(over, [])
+
+    def test_whoever_runs_the_service_may_end_it_otherwise(self) -> None:
+        service = self.service()
+        told: list[bool] = []
+        service.on_drained = lambda: told.append(True)
+        service.startService()
+        service.drain()
+        self.network.run(1.0)
+        self.assertEqual(told, [True])
+        self.assertTrue(service.running)
+
+    def test_the_time_is_a_setting(self) -> None:
+        for wrong in (0.0, -1.0, math.inf):
+            error = self.assertRaises(ConfigError, ServerConfig, drain_seconds=wrong)
+            self.assertEqual(error.field, "drain_seconds")
