@@ -42,6 +42,10 @@ DOCS = [
     "sphinx>=7.3",
     "furo",
 ]
+# What /metrics of the status site needs.
+METRICS = [
+    "prometheus-client>=0.20",
+]
 # Not in dev, being large: `make plots` installs it.
 PLOTS = [
     "matplotlib>=3.8",
@@ -61,6 +65,7 @@ DEV = [
     *DOCS,
     *TOP,
     *COMPLETION,
+    *METRICS,
     "build>=1.2",
     "import-linter>=2.1",
     "mypy>=1.13",
@@ -136,13 +141,18 @@ setup(
         "gamenet.core",
         "gamenet.demo",
         "gamenet.doctor",
+        "gamenet.metrics",
+        "gamenet.metrics.page",
         "gamenet.smooth",
         "gamenet.testing",
         "twisted.plugins",
     ],
     # Of its own, because pytest loads it in every run and it must bring nothing else along.
     py_modules=["pytest_gamenet"],
-    package_data={"gamenet": ["py.typed"]},
+    package_data={
+        "gamenet": ["py.typed"],
+        "gamenet.metrics.page": ["*.css", "*.html", "*.ico", "*.js", "*.png", "*.svg"],
+    },
     include_package_data=False,
     ext_modules=extensions(),
     zip_safe=False,
@@ -154,10 +164,11 @@ setup(
         "pyOpenSSL>=24.3",  # takes the certificates and keys of cryptography
     ],
     extras_require={
-        "test": TEST,
+        "test": [*TEST, *METRICS],
         "docs": DOCS,
         "plots": PLOTS,
         "fuzz": FUZZ,
+        "metrics": METRICS,
         "top": TOP,
         "completion": COMPLETION,
         "dev": DEV,

@@ -31,6 +31,7 @@ from gamenet.errors import ConfigError
 from gamenet.game import load_game, settings_of
 from gamenet.gate import files_for, raise_open_files
 from gamenet.log_format import choose, observer
+from gamenet.metrics.guard import read_access
 from gamenet.record_folder import RecordFolder
 from gamenet.threads import use_monotonic_clock
 
@@ -44,7 +45,7 @@ DEMO: Final = "gamenet.demo.game:main"
 NOT_FIELDS: Final = frozenset(
     {
         *("app-dir", "check-config", "config", "game", "help", "help-auth", "log-format"),
-        *("status", "version"),
+        *("status", "status-host", "status-token", "version"),
     }
 )
 """The flags that are no :class:`~gamenet.config.ServerConfig` field; every other one is."""
@@ -92,7 +93,9 @@ class Options(AuthOptions, usage.Options):
         ["rebind", None, None, "UDP addresses may change to: any, same-ip, off. [default: any]"],
         ["stop-seconds", None, None, "How long the game may take to stop. [default: 10]"],
         ["drain-seconds", None, None, "What players have to leave on SIGUSR1. [default: 300]"],
-        ["status", None, None, "Serve /healthz and /api/status: tcp:PORT[:interface=ADDRESS]."],
+        ["status", None, None, "Serve the live page and /metrics: tcp:PORT[:interface=ADDRESS]."],
+        ["status-token", None, None, "File with the token that the page's actions need."],
+        ["status-host", None, None, "Names that lead to the page, as behind a proxy: NAME[,NAME]."],
         ["config", "c", None, "A TOML file; its keys are the names of settings."],
         ["record-dir", None, None, "Where flight records go. [default: working directory]"],
         ["log-format", None, None, "Lines of the log: text or json. [default: text]"],
@@ -109,6 +112,7 @@ class Options(AuthOptions, usage.Options):
             "record-dir": usage.CompleteDirs(),
             "log-format": usage.CompleteList(["text", "json"]),
             "rebind": usage.CompleteList(["any", "same-ip", "off"]),
+            "status-token": usage.CompleteFiles(),
         }
     )
     plan: Plan
@@ -155,6 +159,7 @@ class Options(AuthOptions, usage.Options):
         if log_format is not None and self.parent and "fileLogObserverFactory" in self.parent:
             # ``twist`` has no application to ask for a log, but this.
             self.parent["fileLogObserverFactory"] = partial(observer, log_format)
+        access = read_access(self["status-host"], self["status-token"], is_served=place is not None)
         game = load_game(self["game"])
         config = self._config(settings_of(game))
         RecordFolder(config.record_dir).check()
@@ -165,7 +170,7 @@ class Options(AuthOptions, usage.Options):
             # Absolute, because a daemon may change its working directory before it is read again.
             self["config"] = os.path.abspath(self["config"])
             reread = partial(self._config, settings_of(game))
-        return Plan(self["game"], game, config, portal, place, reread, log_format)
+        return Plan(self["game"], game, config, portal, place, reread, log_format, access)
 
     def _config(self, own: Mapping[str, Any]) -> ServerConfig:
         """Flags over the file over the game's *own* settings over the defaults."""
@@ -209,6 +214,8 @@ def effective(plan: Plan) -> list[str]:
     lines = [
         f"game = {json.dumps(plan.path)}",
         f"status = {_spell(plan.status and repr(plan.status))}",
+        f"status_host = {_spell(sorted(plan.access.hosts))}",
+        f"status_actions = {_spell(bool(plan.access.token))}",
     ]
     for item in dataclasses.fields(plan.config):
         value = getattr(plan.config, item.name)

@@ -10,6 +10,7 @@ anyway or when the session looks at the time; a session where nothing happens is
 from __future__ import annotations
 
 from math import inf
+from operator import add
 from struct import Struct
 from struct import error as StructError
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -24,13 +25,17 @@ RATE_SECONDS: Final = 1.0
 """Rates are those of the last whole period of so many seconds."""
 EARLY_SECONDS: Final = 0.05
 """A period may be so much shorter: it ends with one of the looks, which are a tenth apart."""
-ONE: Final = 1 << 48
+_ONE_BITS: Final = 48
+ONE: Final = 1 << _ONE_BITS
 """What one message adds to a count, and each of its bytes 1: one addition for both."""
 ACKED_STATE: Final = 0
 """In the place of no type, a server counts an INPUT_ACK and a STATE that it sends in one go; with
 the bytes of what that holds behind its header."""
+_ONE_LESS: Final = ONE - 1
 _TYPES: Final = max(MessageType) + 1
 _NAMES: Final = tuple((int(kind), kind.name.lower()) for kind in MessageType)
+_PLACES: Final = ("", *(name for _, name in _NAMES))
+"""Their names by the places of their counts."""
 _MOST_16: Final = 0xFFFF
 _MOST_8: Final = 0xFF
 _RING_BYTES: Final = MAX_SAMPLES * ROW.size
@@ -66,6 +71,24 @@ class Rates(NamedTuple):
     types_in: dict[str, TypeRate]
     """By the name of the type in lower case; only those that came."""
     types_out: dict[str, TypeRate]
+
+
+class Sums:
+    """What all sessions together have got and sent since the beginning, by type; see ``ONE``.
+
+    Each session adds what it has counted when a period of its own is over, and when it ends.
+    """
+
+    __slots__ = ("came", "sent")
+
+    def __init__(self) -> None:
+        self.came = [0] * _TYPES
+        self.sent = [0] * _TYPES
+
+    def add(self, came: list[int], sent: list[int]) -> None:
+        """So much more."""
+        self.came = list(map(add, self.came, came))
+        self.sent = list(map(add, self.sent, sent))
 
 
 class Series:
@@ -189,11 +212,23 @@ class Traffic:
     """Counts of a session's messages, and what follows from them.
 
     :param now: monotonic seconds.
+    :param sums: where they are added to those of other sessions.
     """
 
-    __slots__ = ("_began", "_last", "_rests_since", "_totals", "came", "due", "sent", "series")
+    __slots__ = (
+        "_began",
+        "_last",
+        "_rests_since",
+        "_sums",
+        "_totals",
+        "came",
+        "due",
+        "sent",
+        "series",
+    )
 
-    def __init__(self, now: float) -> None:
+    def __init__(self, now: float, sums: Sums | None = None) -> None:
+        self._sums = sums or Sums()
         self.came = [0] * _TYPES
         """The messages that came in this period, by type; see ``ONE``."""
         self.sent = [0] * _TYPES
@@ -236,7 +271,20 @@ class Traffic:
             )
             # One assignment, since other threads read it.
             self._last = Period(seconds, more, self.came, self.sent)
-            self.came, self.sent = [0] * _TYPES, [0] * _TYPES
+            self.finish()
+
+    def finish(self) -> None:
+        """The period is over, or the session is: what it counted belongs to the sums."""
+        self._sums.add(self.came, self.sent)
+        self.came, self.sent = [0] * _TYPES, [0] * _TYPES
+
+    def period(self, now: float = 0.0) -> Period:
+        """The last whole second, as it was counted. From any thread.
+
+        :param now: monotonic seconds; while nothing happens, nobody else notices how they pass.
+        """
+        rests = now - self._rests_since >= RATE_SECONDS
+        return _NO_PERIOD if rests else self._last
 
     def is_settled(self, totals: Totals) -> bool:
         """Whether another look would find nothing to count, as long as nothing happens.
@@ -284,10 +332,9 @@ class Traffic:
     def rates(self, now: float = 0.0) -> Rates:
         """Rates of the last whole second; all zero in the first. From any thread.
 
-        :param now: monotonic seconds; while nothing happens, nobody else notices how they pass.
+        :param now: as ``period`` has it.
         """
-        rests = now - self._rests_since >= RATE_SECONDS
-        seconds, totals, came, sent = _NO_PERIOD if rests else self._last
+        seconds, totals, came, sent = self.period(now)
         bytes_in, bytes_out, datagrams_in, datagrams_out = totals
         return Rates(
             bytes_in / seconds,
@@ -311,14 +358,32 @@ def _quiet_row(rtt: float, jitter: float, loss_in: float, loss_out: float) -> by
 
 
 def _by_name(counts: list[int], seconds: float) -> dict[str, TypeRate]:
+    return {
+        name: TypeRate(messages / seconds, size / seconds)
+        for name, messages, size in by_type(counts)
+    }
+
+
+def by_type(counts: list[int]) -> list[tuple[str, int, int]]:
+    """Name in lower case, messages and bytes of each type that occurs in counts of messages."""
     together = counts[ACKED_STATE]
     if together:
         counts = counts[:]
         messages = together // ONE
         counts[MessageType.INPUT_ACK] += messages * (ONE + INPUT_ACK.size)
         counts[MessageType.STATE] += together + messages * STATE.size
-    return {
-        name: TypeRate(counts[kind] // ONE / seconds, counts[kind] % ONE / seconds)
-        for kind, name in _NAMES
-        if counts[kind]
-    }
+    return [
+        (name, counts[kind] // ONE, counts[kind] % ONE) for kind, name in _NAMES if counts[kind]
+    ]
+
+
+def bytes_by_type(counts: list[int]) -> dict[str, int]:
+    """Bytes of each type that occurs in counts of messages, by its name in lower case."""
+    found = {name: count & _ONE_LESS for name, count in zip(_PLACES, counts, strict=True) if count}
+    together = counts[ACKED_STATE]
+    if together:
+        del found[""]
+        messages = together >> _ONE_BITS
+        found["input_ack"] = found.get("input_ack", 0) + messages * INPUT_ACK.size
+        found["state"] = found.get("state", 0) + (together & _ONE_LESS) + messages * STATE.size
+    return found

@@ -12,6 +12,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from gamenet.core.state_channel import Shrinker
+from gamenet.core.traffic import Sums
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,6 +42,7 @@ class Turn:
         "published",
         "room",
         "shrinker",
+        "sums",
         "taken",
         "tick_seconds",
     )
@@ -66,6 +68,8 @@ class Turn:
         """What makes states smaller, for all sessions."""
         self.listener: Callable[[Event], None] | None = None
         """Who hears besides the game of what changes a player's state."""
+        self.sums = Sums()
+        """Messages and bytes of all sessions by type."""
 
     def tell(self, event: Event) -> None:
         """Emit an event that changes a player's state, as few do."""

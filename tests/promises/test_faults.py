@@ -30,7 +30,7 @@ from twisted.internet import tcp
 from twisted.internet.defer import Deferred
 from twisted.internet.error import CannotListenError, ReactorNotRunning
 from twisted.internet.interfaces import IReactorFDSet
-from twisted.logger import capturedLogs, globalLogPublisher
+from twisted.logger import Logger, capturedLogs, globalLogPublisher
 from twisted.protocols.tls import TLSMemoryBIOProtocol
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
@@ -91,6 +91,8 @@ from gamenet.login_pool import LoginPool, LoginThreads
 from gamenet.low_latency import LowLatencyProtocol
 from gamenet.messages import Message
 from gamenet.metrics import StatusResource
+from gamenet.metrics.guard import read_token
+from gamenet.metrics.snapshots import Snapshots
 from gamenet.relay import Relay
 from gamenet.relay_udp import Socket
 from gamenet.server import GameServerFactory
@@ -677,6 +679,18 @@ class SessionTests(WorldCase):
         self.logged()
         world.play(0.5)
         self.assertEqual(len(world.server.of(Received)), 1)
+
+    @row(at("loop.GameLoop._make_view", "except Exception"))
+    def test_a_view_that_raises(self) -> None:
+        world = self.world(bridged=True)
+        world.server.verbs.show(self.callback())
+        bridge = world.server.bridge
+        assert bridge is not None
+        bridge.showing.looked_at = world.network.seconds()
+        for _ in range(2):
+            world.server.verbs.events()
+        self.assertIsNone(bridge.showing.make)
+        self.logged()
 
     @row(at("collector.Collector.drain", "except Exception"))
     def test_a_command_that_raises(self) -> None:
@@ -1944,6 +1958,20 @@ class FileTests(FaultCase):
         self.fails(lambda: tickets.make_key(self.folder / "other"), OSError)
 
     @row(
+        at("metrics.guard.read_token", "open", "os.fstat", "fileno", "file.read", "except OSError"),
+        seen="ConfigError",
+    )
+    def test_the_token_of_the_status_site(self) -> None:
+        path = self.folder / "token"
+        path.write_text("x" * 32)
+        path.chmod(0o600)
+        self.each(
+            "metrics.guard",
+            ((builtins, "open"), (os, "fstat"), (None, "fileno"), (None, "read")),
+            lambda: read_token(str(path)),
+        )
+
+    @row(
         at("config.ServerConfig.from_file", "read_text", "except OSError"),
         at("tap.Options._config", "read_text", "except OSError, ValueError, RecursionError"),
         seen="ConfigError",
@@ -2145,7 +2173,8 @@ class ProcessTests(FaultCase):
     )
     def test_the_status_site(self) -> None:
         machine = Machine(Network())
-        source: Any = SimpleNamespace(host=SimpleNamespace(now=machine.seconds), running=1)
+        host = SimpleNamespace(now=machine.seconds, failed=Logger().failure)
+        source: Any = SimpleNamespace(host=host, running=1)
         service = daemon.StatusService(source, parse_listen("8000", "status"), machine)
         for error in (*failing(*LISTEN), CannotListenError("", 8000, os_error("EADDRINUSE"))):
             self.strike(machine, "listenTCP", error)
@@ -2231,12 +2260,12 @@ class ProcessTests(FaultCase):
         self.assertEqual(len(logs), 1)
         service.stopService()
 
-    @row(at("metrics.StatusResource._answer", "except Exception"))
+    @row(at("metrics.site.StatusResource._safely", "except Exception"))
     def test_a_page_of_the_status_site(self) -> None:
         breaks = self.callback()
 
         class Source:
-            host: Any = SimpleNamespace(now=lambda: 0.0)
+            host: Any = SimpleNamespace(now=lambda: 0.0, failed=Logger().failure)
             errors = 0
 
             @property
@@ -2260,6 +2289,16 @@ class ProcessTests(FaultCase):
         self.patch(log_format, "LogFile", SimpleNamespace(fromFullPath=opens))
         error = self.assertRaises(ConfigError, log_format.twistd_stream, {"logfile": "server.log"})
         self.assertIn("cannot write server.log: No space left", str(error))
+
+    @row(at("metrics.snapshots.Snapshots._step", "except Exception"))
+    def test_a_snapshot_for_the_status_site(self) -> None:
+        made = self.callback(then=lambda: iter(["a snapshot"]))
+        report: Any = SimpleNamespace(make=lambda: (made() for _ in range(1)), took=None)
+        snapshots = Snapshots(report, None, lambda: 0.0, Logger().failure)
+        told: list[Any] = []
+        snapshots.ask(told.append)
+        self.assertEqual(told, [None])
+        self.assertEqual(len(self.flushLoggedErrors(Fault)), 1)
 
     @row(at("daemon.Daemon._end", "_reactor.stop", "except ReactorNotRunning"))
     def test_a_game_that_ends_when_all_has_ended(self) -> None:
