@@ -1,0 +1,102 @@
+// What a person with the token may do. Each is a POST; its answer is shown as text.
+
+import { $, make, say } from "./elements.js";
+import { clock } from "./words.js";
+
+const ANSWER_MS = 10000;
+const MOST_ANSWERS = 30;
+const TOAST_MS = 6000;
+
+let names = []; // of what the server offers; replaced when that changes
+
+export function offered() {
+  return names;
+}
+
+export function showActions(actions) {
+  if (names.join() === actions.join()) return;
+  names = actions;
+  $("actions").hidden = !names.length;
+  for (const name of ["say", "drain", "dump"]) $(name).hidden = !names.includes(name);
+}
+
+function answer(done, text) {
+  $("answers").prepend(make("li", { class: done ? "done" : "fault" }, `${clock()} ${text}`));
+  while ($("answers").children.length > MOST_ANSWERS) $("answers").lastChild.remove();
+  say($("toast"), text);
+  $("toast").className = done ? "on" : "on fault";
+  clearTimeout(answer.timer);
+  answer.timer = setTimeout(() => { $("toast").className = ""; }, TOAST_MS);
+}
+
+async function act(name, what, body) {
+  const token = $("token").value.trim();
+  if (!token) {
+    answer(false, `${what}: type the token first, the field is under Actions.`);
+    $("token").focus();
+    return false;
+  }
+  let done = false;
+  try {
+    const reply = await fetch(`api/${name}`, {
+      method: "POST", cache: "no-store", credentials: "omit", redirect: "error", signal: AbortSignal.timeout(ANSWER_MS),
+      headers: { "Authorization": `Bearer ${token}`, "Content-Type": "application/json" }, body: JSON.stringify(body),
+    });
+    const said = await reply.json().catch(() => ({}));
+    done = reply.ok;
+    answer(done, `${what}: ${said.done ?? said.error ?? `the server answered ${reply.status}`}`);
+    if (reply.status === 401) { $("token").focus(); $("token").select(); }
+  } catch (problem) {
+    answer(false, `${what}: ${problem.name === "TypeError" ? "it could not be sent" : "no answer"} (${problem.message})`);
+  }
+  document.dispatchEvent(new Event("acted"));
+  return done;
+}
+
+// The dialog: what was asked for, or null.
+function ask({ title, text, yes, spans = null, why = false }) {
+  say($("ask-title"), title);
+  say($("ask-text"), text);
+  say($("ask-yes"), yes);
+  $("ask-for").hidden = !spans;
+  $("ask-why").hidden = !why;
+  $("ask-reason").value = "";
+  $("ask-seconds").replaceChildren(...(spans ?? []).map(([words, seconds]) => make("option", { value: seconds }, words)));
+  return new Promise((resolve) => {
+    const box = $("ask");
+    const end = (value) => { box.onclose = null; $("ask-form").onsubmit = null; box.close(); resolve(value); };
+    $("ask-form").onsubmit = () => end({ seconds: Number($("ask-seconds").value), text: $("ask-reason").value.trim() });
+    $("ask-no").onclick = () => end(null);
+    box.onclose = () => end(null);
+    box.showModal();
+    (why ? $("ask-reason") : $("ask-no")).focus();
+  });
+}
+
+export function kick(player) {
+  return act("kick", `Kick ${player.name}`, { player: player.id, text: "" });
+}
+
+export async function ban(player) {
+  const spans = [["10 minutes", 600], ["1 hour", 3600], ["1 day", 86400], ["1 week", 604800], ["30 days", 2592000]];
+  const wish = await ask({
+    title: `Ban ${player.name}?`, yes: "Ban", spans, why: true,
+    text: `${player.name} at ${player.address} leaves now and cannot come back for this long.`,
+  });
+  if (wish) await act("ban", `Ban ${player.name}`, { player: player.id, ...wish });
+}
+
+async function drain() {
+  const wish = await ask({
+    title: "Drain the server?", yes: "Drain",
+    text: "Newcomers are refused and all players are told. The server ends when the last one has left, or at its deadline. There is no way back.",
+  });
+  if (wish) await act("drain", "Drain", {});
+}
+
+$("drain").addEventListener("click", drain);
+$("dump").addEventListener("click", () => act("dump", "Dump", {}));
+$("say").addEventListener("submit", async () => {
+  const text = $("say-text").value.trim();
+  if (text && await act("say", "Say", { text })) $("say-text").value = "";
+});
