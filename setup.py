@@ -42,6 +42,10 @@ DOCS = [
     "sphinx>=7.3",
     "furo",
 ]
+# What /metrics of the status site needs.
+METRICS = [
+    "prometheus-client>=0.20",
+]
 # Not in dev, being large: `make plots` installs it.
 PLOTS = [
     "matplotlib>=3.8",
@@ -53,6 +57,7 @@ FUZZ = [
 DEV = [
     *TEST,
     *DOCS,
+    *METRICS,
     "build>=1.2",
     "import-linter>=2.1",
     "mypy>=1.13",
@@ -118,13 +123,18 @@ setup(
         "gamenet",
         "gamenet.core",
         "gamenet.demo",
+        "gamenet.metrics",
+        "gamenet.metrics.page",
         "gamenet.smooth",
         "gamenet.testing",
         "twisted.plugins",
     ],
     # Of its own, because pytest loads it in every run and it must bring nothing else along.
     py_modules=["pytest_gamenet"],
-    package_data={"gamenet": ["py.typed"]},
+    package_data={
+        "gamenet": ["py.typed"],
+        "gamenet.metrics.page": ["*.css", "*.html", "*.ico", "*.js", "*.png", "*.svg"],
+    },
     include_package_data=False,
     ext_modules=extensions(),
     zip_safe=False,
@@ -135,7 +145,14 @@ setup(
         "cryptography>=42",
         "pyOpenSSL>=24.3",  # takes the certificates and keys of cryptography
     ],
-    extras_require={"test": TEST, "docs": DOCS, "plots": PLOTS, "fuzz": FUZZ, "dev": DEV},
+    extras_require={
+        "test": [*TEST, *METRICS],
+        "docs": DOCS,
+        "metrics": METRICS,
+        "plots": PLOTS,
+        "fuzz": FUZZ,
+        "dev": DEV,
+    },
     entry_points={
         "console_scripts": ["gamenet = gamenet.cli:main"],
         "pytest11": ["pytest_gamenet = pytest_gamenet"],

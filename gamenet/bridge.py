@@ -19,15 +19,23 @@ from collections.abc import Callable
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
+from gamenet.buckets import Buckets
 from gamenet.config import ServerConfig
 from gamenet.errors import BridgeClosed, QueueFull
 from gamenet.events import Event, Posted, State
+from gamenet.showing import Showing
 
 if TYPE_CHECKING:
     from gamenet.settings import CommonConfig
 
 LATEST_SECONDS: Final = 0.005
 """A command waits no longer than this for the end of the game's pass."""
+
+PASS_BOUNDS: Final = (
+    *(0.0005, 0.001, 0.002, 0.004, 0.008, 0.016, 0.033),
+    *(0.05, 0.1, 0.25, 0.5, 1.0),
+)
+"""Seconds; a game at 60 ticks a second should stay below 16 ms, at 30 below 33 ms."""
 
 Command = tuple[Callable[..., None], tuple[Any, ...]]
 """What the reactor thread is to call, and with what."""
@@ -116,6 +124,10 @@ class Bridge:
         """True while the game is between taking its events and ending its pass."""
         self.looked_at = float("-inf")
         """When the reactor looks here next without being woken; it sets this."""
+        self.pass_seconds = Buckets(PASS_BOUNDS)
+        """How long the game's passes took."""
+        self.showing = Showing()
+        """What the game shows on the status page."""
         self.pass_begins: Callable[[], None] | None = None
         """Called by ``publish`` before it wakes a game that waits."""
         self._waiting = False

@@ -21,7 +21,7 @@ from twisted.logger import Logger
 from gamenet._version import __version__
 from gamenet.addresses import join_address
 from gamenet.errors import ConfigError, ListenFailed
-from gamenet.metrics import ErrorCounter, StatusSource, status_site
+from gamenet.metrics import Access, ErrorCounter, StatusSource, status_site
 from gamenet.service import GameServerService
 
 if TYPE_CHECKING:
@@ -47,6 +47,8 @@ class Plan(NamedTuple):
     portal: Portal
     status: Place | None
     """Where the status site listens, if it is wanted."""
+    access: Access = Access()
+    """Who may ask it, and act."""
 
 
 def refuse(text: str) -> NoReturn:
@@ -101,10 +103,15 @@ def _leave() -> None:
 class StatusService(Service):
     """The status site's port.
 
-    :param source: the server it tells about.
+    :param source: the server it tells about. Where it has ``drain`` or ``dump``, the page can ask
+        for them.
+    :param access: who may ask.
     """
 
-    def __init__(self, source: StatusSource, place: Place, reactor: Any) -> None:
+    def __init__(
+        self, source: StatusSource, place: Place, reactor: Any, access: Access | None = None
+    ) -> None:
+        self._access = access
         self._source = source
         self._place = place
         self._reactor = reactor
@@ -116,12 +123,15 @@ class StatusService(Service):
         :raises ListenFailed: with the address and the reason.
         """
         place = self._place
+        site = status_site(
+            self._source,
+            reactor=self._reactor,
+            access=self._access,
+            drain=getattr(self._source, "drain", None),
+            dump=getattr(self._source, "dump", None),
+        )
         try:
-            self._port = self._reactor.listenTCP(
-                place.port,
-                status_site(self._source, reactor=self._reactor),
-                interface=place.interface,
-            )
+            self._port = self._reactor.listenTCP(place.port, site, interface=place.interface)
         except (CannotListenError, OSError) as error:
             cause = getattr(error, "socketError", error)
             reason = getattr(cause, "strerror", None) or str(cause)
@@ -156,7 +166,7 @@ class Daemon(MultiService):
         self._reactor = reactor
         self._status: StatusService | None = None
         if plan.status is not None:
-            self._status = StatusService(self, plan.status, reactor)
+            self._status = StatusService(self, plan.status, reactor, plan.access)
             self._status.setServiceParent(self)
         self._error_counter = ErrorCounter()
 

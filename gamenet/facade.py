@@ -37,7 +37,7 @@ from gamenet.threads import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from types import TracebackType
 
     from gamenet.service import GameServerService
@@ -256,6 +256,17 @@ class GameServer(GameLoop, ServerVerbs):
     def failed(self) -> bool:
         """True if the game given as ``game=`` has raised."""
         return self._game_thread is not None and self._game_thread.failed
+
+    def show(self, view: Callable[[], Mapping[str, Any]] | None) -> None:
+        """Have the status page show what *view* returns: a dict that JSON can hold, of 64 KiB.
+
+        It is called on this thread when a pass ends, once a second, and only while somebody looks
+        at the page. With ``"kind": "map"`` the page draws it (``docs/STATUS.rst``). One that raises
+        is called no more, and the log says why.
+
+        :param view: None shows nothing any more.
+        """
+        self._live_bridge().showing.show(view)
 
     # The loop.
 

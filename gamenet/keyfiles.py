@@ -115,11 +115,12 @@ def _read(path: str, field: str, *, secret: bool = False) -> bytes:
     return data
 
 
-def check_private(found: os.stat_result, path: str, field: str) -> None:
+def check_private(found: os.stat_result, path: str, field: str, what: str = "private key") -> None:
     """Refuse a file of secrets that others on this machine can read.
 
     A group may read one that belongs to root, which is how a system's own groups for keys work.
 
+    :param what: the secret, in words.
     :raises ConfigError: saying how to close it.
     """
     if os.name != "posix":
@@ -130,6 +131,6 @@ def check_private(found: os.stat_result, path: str, field: str) -> None:
     if found.st_mode & closed:
         raise ConfigError(
             field,
-            f"others on this machine can read the private key in {path}; close it with: "
+            f"others on this machine can read the {what} in {path}; close it with: "
             f"chmod 600 {path}",
         )

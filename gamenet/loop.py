@@ -11,6 +11,8 @@ from math import inf
 from time import monotonic
 from typing import TYPE_CHECKING
 
+from twisted.logger import Logger
+
 from gamenet.errors import LocalProtocolError
 from gamenet.events import Tick
 from gamenet.threads import check_may_block
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
 
     from gamenet.bridge import Bridge
     from gamenet.events import Event
+
+log = Logger()
 
 
 class GameLoop(ABC):
@@ -144,6 +148,7 @@ class GameLoop(ABC):
             # A client's end is one of the events just taken.
             self._ended = closing or bridge.is_spent
             self._in_tick = bridge.in_pass = True
+            began = self._clock()
             try:
                 yield Tick(
                     due.number,
@@ -154,9 +159,13 @@ class GameLoop(ABC):
                     due.skipped,
                 )
             finally:
+                ended = self._clock()
+                bridge.pass_seconds.add(ended - began)
                 self._in_tick = bridge.in_pass = False
                 bridge.next_pass = ticker.deadline
                 bridge.end_pass()
+                if bridge.showing.is_due(ended):
+                    self._make_view(bridge, ended)
 
     def events(self, timeout: float = 0.0) -> list[Event]:
         """What has arrived since the last call, in order; waits at most *timeout* seconds for it.
@@ -167,9 +176,18 @@ class GameLoop(ABC):
         self._begin_clock()
         bridge.next_pass = 0.0
         bridge.end_pass()
+        if bridge.showing.is_due(now := self._clock()):
+            self._make_view(bridge, now)
         if timeout > 0 and not self._held:
             bridge.wait(timeout)
         return self._collect(bridge)
+
+    def _make_view(self, bridge: Bridge, now: float) -> None:
+        """Somebody looks at the status page: have the game say what it shows there."""
+        try:
+            bridge.showing.refresh(now)
+        except Exception:
+            log.failure("the view of the status page failed, so the game shows nothing there")
 
     def flush(self) -> None:
         """Send what this pass has queued now, instead of when it ends. From any thread."""

@@ -364,6 +364,7 @@ class ServerHost(ServerCommands):
         self.registry.remove(session)
         self.gate.left(stay.key)
         self.forget_session(session)
+        session.traffic.finish()
         self._away.pop(session, None)
         if knew and reason not in (DisconnectReason.QUIT, DisconnectReason.SESSION_LOST):
             self.claims.bury(session, reason, text, self.time + self.config.resume_seconds)

@@ -29,6 +29,7 @@ from gamenet.entrance import entrance
 from gamenet.errors import ConfigError
 from gamenet.game import load_game, settings_of
 from gamenet.gate import RESERVED_FILES, raise_open_files
+from gamenet.metrics.guard import read_access
 from gamenet.threads import use_monotonic_clock
 
 if TYPE_CHECKING:
@@ -39,7 +40,10 @@ log = Logger()
 DEMO: Final = "gamenet.demo.game:main"
 """The game where none is named."""
 NOT_FIELDS: Final = frozenset(
-    {"app-dir", "check-config", "config", "game", "help", "help-auth", "status", "version"}
+    {
+        *("app-dir", "check-config", "config", "game", "help", "help-auth", "status"),
+        *("status-host", "status-token", "version"),
+    }
 )
 """The flags that are no :class:`~gamenet.config.ServerConfig` field; every other one is."""
 
@@ -84,7 +88,9 @@ class Options(AuthOptions, usage.Options):
         ["duplicate", None, None, "A second join of a name: refuse or takeover. [default: refuse]"],
         ["rebind", None, None, "UDP addresses may change to: any, same-ip, off. [default: any]"],
         ["stop-seconds", None, None, "How long the game may take to stop. [default: 10]"],
-        ["status", None, None, "Serve /healthz and /api/status: tcp:PORT[:interface=ADDRESS]."],
+        ["status", None, None, "Serve the live page and /metrics: tcp:PORT[:interface=ADDRESS]."],
+        ["status-token", None, None, "File with the token that the page's actions need."],
+        ["status-host", None, None, "Names that lead to the page, as behind a proxy: NAME[,NAME]."],
         ["config", "c", None, "A TOML file; its keys are the names of settings."],
         ["app-dir", None, ".", "Where the game's module is looked for first."],
     ]
@@ -97,6 +103,7 @@ class Options(AuthOptions, usage.Options):
             "duplicate": usage.CompleteList(["refuse", "takeover"]),
             "key": usage.CompleteFiles("*.pem"),
             "rebind": usage.CompleteList(["any", "same-ip", "off"]),
+            "status-token": usage.CompleteFiles(),
         }
     )
     plan: Plan
@@ -139,10 +146,11 @@ class Options(AuthOptions, usage.Options):
         place = None if status is None else parse_listen(status, "status")
         if place is not None and not place.interface:
             place.interface = "127.0.0.1"
+        access = read_access(self["status-host"], self["status-token"], is_served=place is not None)
         game = load_game(self["game"])
         config = self._config(settings_of(game))
         entrance(config, None)  # says now what is wrong with a certificate
-        return Plan(self["game"], game, config, make_portal(config.auth, config), place)
+        return Plan(self["game"], game, config, make_portal(config.auth, config), place, access)
 
     def _config(self, own: Mapping[str, Any]) -> ServerConfig:
         """Flags over the file over the game's *own* settings over the defaults."""
@@ -186,6 +194,8 @@ def effective(plan: Plan) -> list[str]:
     lines = [
         f"game = {json.dumps(plan.path)}",
         f"status = {_spell(plan.status and repr(plan.status))}",
+        f"status_host = {_spell(sorted(plan.access.hosts))}",
+        f"status_actions = {_spell(bool(plan.access.token))}",
     ]
     for item in dataclasses.fields(plan.config):
         value = getattr(plan.config, item.name)

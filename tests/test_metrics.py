@@ -6,119 +6,17 @@ import json
 import math
 from typing import Any
 
-from twisted.internet.address import IPv4Address
-from twisted.internet.error import ConnectionDone
-from twisted.internet.task import Clock
-from twisted.internet.testing import StringTransport
 from twisted.logger import Logger, globalLogPublisher
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from gamenet import metrics
 from gamenet._version import __version__
-from gamenet.config import ServerConfig
-from gamenet.core import frames
 from gamenet.core.counters import Counters
 from gamenet.errors import RefusalReason
-from gamenet.metrics import ErrorCounter, StatusSite, status_site
-from gamenet.server import GameServerFactory
-
-STATS = {
-    "rate": 30.0,
-    "number": 90,
-    "per_second": 29.9,
-    "late_p50_ms": 0.1,
-    "late_p99_ms": 1.5,
-    "skipped": 2,
-    "inputs_taken": 7,
-    "inputs_missing": 1,
-}
-
-
-class Transport(StringTransport):
-    """A transport that knows whether it was cut."""
-
-    aborted = False
-
-    def abortConnection(self) -> None:
-        self.aborted = True
-
-
-class Sink:
-    """A game that takes nothing."""
-
-    def offer(self, event: object) -> bool:
-        return False
-
-
-class Server:
-    """A server as the site sees one."""
-
-    running: bool | int = True
-    errors = 3
-
-    def __init__(self, clock: Clock) -> None:
-        config = ServerConfig(insecure=True, game_name="tag/1")
-        self.factory = GameServerFactory(Sink(), config, reactor=clock, now=clock.seconds)
-        self.host = self.factory.host
-        self.stats: dict[str, float] = dict(STATS)
-
-    def game_stats(self) -> dict[str, float]:
-        return self.stats
-
-    def connect(self, user: str, *, version: int = frames.VERSION, confirm: bool = True) -> Any:
-        """A connection that has said HELLO, and with *confirm* something after it."""
-        protocol = self.factory.buildProtocol(None)
-        assert protocol is not None
-        protocol.makeConnection(StringTransport(peerAddress=IPv4Address("TCP", "10.0.0.7", 5000)))
-        hello = frames.Hello(
-            version, version, 1, frames.HELLO_ACCEPTS_INSECURE, bytes(8), 0,
-            frames.ANONYMOUS, "tag/1", user, b"",
-        )  # fmt: skip
-        said = [frames.encode_hello(hello)] + [frames.encode_ack(0)] * confirm
-        for frame in said:
-            protocol.dataReceived(len(frame).to_bytes(4, "big") + frame)
-        return protocol
-
-
-class SiteTestCase(SynchronousTestCase):
-    def setUp(self) -> None:
-        self.clock = Clock()
-        self.server = Server(self.clock)
-        self.site: StatusSite = status_site(self.server, reactor=self.clock)
-
-    def connect(self) -> tuple[Any, Transport]:
-        channel = self.site.buildProtocol(None)
-        transport = Transport()
-        channel.makeConnection(transport)
-        self.addCleanup(self.hang_up, channel)
-        return channel, transport
-
-    def hang_up(self, channel: Any) -> None:
-        if channel.transport is not None:
-            channel.connectionLost(Failure(ConnectionDone()))
-            channel.transport = None
-
-    def ask(self, request: bytes) -> tuple[int, dict[bytes, bytes], bytes]:
-        """The answer to a request, which closes the connection: status, headers and body."""
-        channel, transport = self.connect()
-        channel.dataReceived(request)
-        self.assertTrue(transport.disconnecting, transport.value())
-        head, _, body = transport.value().partition(b"\r\n\r\n")
-        first, *lines = head.split(b"\r\n")
-        headers = {}
-        for line in lines:
-            name, _, value = line.partition(b": ")
-            headers[name.lower()] = value
-        return int(first.split()[1]), headers, body
-
-    def get(self, path: bytes, method: bytes = b"GET") -> tuple[int, dict[bytes, bytes], bytes]:
-        return self.ask(method + b" " + path + b" HTTP/1.1\r\nHost: x\r\n\r\n")
-
-    def status(self) -> Any:
-        code, _, body = self.get(b"/api/status")
-        self.assertEqual(code, 200)
-        return json.loads(body)
+from gamenet.metrics import ErrorCounter
+from gamenet.metrics.players import RTT_BOUNDS
+from tests.status import SiteTestCase
 
 
 class HealthTests(SiteTestCase):
@@ -155,6 +53,8 @@ class StatusTests(SiteTestCase):
                     "late_p50_ms": 0.1,
                     "late_p99_ms": 1.5,
                     "skipped": 2,
+                    "took_p50_ms": None,
+                    "took_p99_ms": None,
                 },
                 "reactor": {"beat_late_max_ms": 0.0},
                 "clock_zero": 0.0,
@@ -164,6 +64,29 @@ class StatusTests(SiteTestCase):
                 "queues": {"events": 0, "commands": 0},
                 "counters": dict.fromkeys(Counters.__slots__, 0),
                 "errors": 3,
+                "ready": True,
+                "draining": False,
+                "max_players": 256,
+                "paths": {"udp": 0, "tcp": 0},
+                "labels": {},
+                "types": {"in": {}, "out": {}},
+                "histograms": {
+                    "rtt_seconds": {
+                        "bounds": list(RTT_BOUNDS),
+                        "counts": [0] * (len(RTT_BOUNDS) + 1),
+                        "sum": 0.0,
+                    },
+                    "tick_seconds": {"bounds": [], "counts": [0], "sum": 0.0},
+                },
+                "history": {
+                    "points": 60,
+                    "step_seconds": 0.5,
+                    "time_unit_seconds": 0.0001,
+                    "loss_unit": 1 / 255,
+                },
+                "snapshot": {"number": 1, "took_ms": None},
+                "actions": [],
+                "view": None,
             },
         )
 
@@ -187,6 +110,22 @@ class StatusTests(SiteTestCase):
                 "bytes_in": 0,
                 "bytes_out": 0,
                 "queued_messages": 0,
+                "rtt_min_seconds": None,
+                "rtt_latest_seconds": None,
+                "bytes_per_second_in": 0,
+                "bytes_per_second_out": 0,
+                "datagrams_per_second_in": 0,
+                "datagrams_per_second_out": 0,
+                "types_in": {},
+                "types_out": {},
+                "queued_bytes": 0,
+                "queued_state_bytes": 0,
+                "send_bytes_per_second": 57_344,
+                "send_bytes_per_second_most": 65_536,
+                "inputs_late": 0,
+                "inputs_early": 0,
+                "inputs_missing": 0,
+                "history": {"rtt": [], "jitter": [], "loss_in": [], "loss_out": []},
             },
         )
         self.assertEqual(self.status()["queues"]["events"], 1)
@@ -199,6 +138,7 @@ class StatusTests(SiteTestCase):
         self.assertEqual((player["label"], player["end_to_end_seconds"]), ("poor", None))
         session.seat.probe_began = 7.0
         session.seat.probe_answered(7.5)
+        self.clock.advance(1.0)
         (player,) = self.status()["players"]
         self.assertEqual(player["end_to_end_seconds"], 0.5)
 
@@ -285,7 +225,15 @@ class AnswerTests(SiteTestCase):
             self.assertIn("error", json.loads(body))
 
     def test_otherPagesAreNotFound(self) -> None:
-        for path in (b"/", b"/healthz/", b"//healthz", b"/api", b"/%61pi/status", b"/<b>", b"x"):
+        for path in (
+            b"/index.html",
+            b"/healthz/",
+            b"//healthz",
+            b"/api",
+            b"/%61pi/status",
+            b"/<b>",
+            b"x",
+        ):
             code, headers, body = self.get(path)
             self.assertEqual(code, 404, path)
             self.assertEqual(headers[b"content-type"], b"application/json")

@@ -190,7 +190,7 @@ class CheckConfigTests(CommandLineTestCase):
         self.assertEqual(self.err.getvalue(), "")
         shown = dict(line.split(" = ", 1) for line in self.out.getvalue().splitlines())
         names = {item.name for item in dataclasses.fields(ServerConfig)}
-        self.assertEqual(set(shown), names | {"game", "status"})
+        self.assertEqual(set(shown), names | {"game", "status", "status_host", "status_actions"})
         for name, value in {
             "game": '"tag:main"',
             "status": '"127.0.0.1:2"',

@@ -106,7 +106,7 @@ class Fallback(ReliableHalf):
         self._unreliable: deque[tuple[int, bytes]] = deque()
         self.bytes_in = self.bytes_out = 0
         self.datagrams_in = self.datagrams_out = 0
-        self.traffic = Traffic(setup.now)
+        self.traffic = Traffic(setup.now, setup.turn.sums)
         self.last_datagram_out = setup.now
 
     # What each side adds.

@@ -9,6 +9,7 @@ anyway or when the session looks at the time; a session where nothing happens is
 
 from __future__ import annotations
 
+from operator import add
 from struct import error as StructError
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -58,6 +59,24 @@ class Rates(NamedTuple):
     types_in: dict[str, TypeRate]
     """By the name of the type in lower case; only those that came."""
     types_out: dict[str, TypeRate]
+
+
+class Sums:
+    """What all sessions together have got and sent since the beginning, by type; see ``ONE``.
+
+    Each session adds what it has counted when a period of its own is over, and when it ends.
+    """
+
+    __slots__ = ("came", "sent")
+
+    def __init__(self) -> None:
+        self.came = [0] * _TYPES
+        self.sent = [0] * _TYPES
+
+    def add(self, came: list[int], sent: list[int]) -> None:
+        """So much more."""
+        self.came = list(map(add, self.came, came))
+        self.sent = list(map(add, self.sent, sent))
 
 
 class Series:
@@ -166,11 +185,13 @@ class Traffic:
     """Counts of a session's messages, and what follows from them.
 
     :param now: monotonic seconds.
+    :param sums: where they are added to those of other sessions.
     """
 
-    __slots__ = ("_began", "_last", "_totals", "came", "due", "sent", "series")
+    __slots__ = ("_began", "_sums", "_totals", "came", "due", "last", "sent", "series")
 
-    def __init__(self, now: float) -> None:
+    def __init__(self, now: float, sums: Sums | None = None) -> None:
+        self._sums = sums or Sums()
         self.came = [0] * _TYPES
         """The messages that came in this period, by type; see ``ONE``."""
         self.sent = [0] * _TYPES
@@ -180,7 +201,8 @@ class Traffic:
         """When ``look`` has something to do, in monotonic seconds."""
         self._began = now
         self._totals = NOTHING
-        self._last = Period(RATE_SECONDS, NOTHING, self.came[:], self.sent[:])
+        self.last = Period(RATE_SECONDS, NOTHING, self.came[:], self.sent[:])
+        """The last whole period."""
 
     def count_sent(self, messages: list[tuple[int, bytes]]) -> None:
         """Messages leave: (type byte, payload) each."""
@@ -210,12 +232,17 @@ class Traffic:
                 totals[3] - before[3],
             )
             # One assignment, since other threads read it.
-            self._last = Period(seconds, more, self.came, self.sent)
-            self.came, self.sent = [0] * _TYPES, [0] * _TYPES
+            self.last = Period(seconds, more, self.came, self.sent)
+            self.finish()
+
+    def finish(self) -> None:
+        """The period is over, or the session is: what it counted belongs to the sums."""
+        self._sums.add(self.came, self.sent)
+        self.came, self.sent = [0] * _TYPES, [0] * _TYPES
 
     def rates(self) -> Rates:
         """Rates of the last whole second; all zero in the first. From any thread."""
-        seconds, totals, came, sent = self._last
+        seconds, totals, came, sent = self.last
         bytes_in, bytes_out, datagrams_in, datagrams_out = totals
         return Rates(
             bytes_in / seconds,
@@ -233,14 +260,20 @@ def _share(number: int, row: int, rows: int) -> int:
 
 
 def _by_name(counts: list[int], seconds: float) -> dict[str, TypeRate]:
+    return {
+        name: TypeRate(messages / seconds, size / seconds)
+        for name, messages, size in by_type(counts)
+    }
+
+
+def by_type(counts: list[int]) -> list[tuple[str, int, int]]:
+    """Name in lower case, messages and bytes of each type that occurs in counts of messages."""
     together = counts[ACKED_STATE]
     if together:
         counts = counts[:]
         messages = together // ONE
         counts[MessageType.INPUT_ACK] += messages * (ONE + INPUT_ACK.size)
         counts[MessageType.STATE] += together + messages * STATE.size
-    return {
-        name: TypeRate(counts[kind] // ONE / seconds, counts[kind] % ONE / seconds)
-        for kind, name in _NAMES
-        if counts[kind]
-    }
+    return [
+        (name, counts[kind] // ONE, counts[kind] % ONE) for kind, name in _NAMES if counts[kind]
+    ]

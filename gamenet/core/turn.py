@@ -12,6 +12,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from gamenet.core.state_channel import Shrinker
+from gamenet.core.traffic import Sums
 
 if TYPE_CHECKING:
     from gamenet.core.counters import Counters
@@ -38,6 +39,7 @@ class Turn:
         "published",
         "room",
         "shrinker",
+        "sums",
         "taken",
         "tick_seconds",
     )
@@ -61,6 +63,8 @@ class Turn:
         """Length of a server's tick: tick n begins so many times n after that."""
         self.shrinker = Shrinker()
         """What makes states smaller, for all sessions."""
+        self.sums = Sums()
+        """Messages and bytes of all sessions by type."""
 
     def settle(self, taken: int) -> None:
         """Tell the receivers of reliable events about those that the game has taken.

@@ -77,11 +77,12 @@ FACING_DOWN: Final = 1
 FACING_LEFT: Final = 2
 FACING_RIGHT: Final = 3
 
-_ROWS: Final = MAP.split()
-TILES_WIDE: Final = len(_ROWS[0])
-TILES_HIGH: Final = len(_ROWS)
+ROWS: Final = MAP.split()
+"""The map, a row of tiles each."""
+TILES_WIDE: Final = len(ROWS[0])
+TILES_HIGH: Final = len(ROWS)
 # Walls all around the map keep every index that a hero leads to within these.
-_OPEN_BY_ROW: Final = tuple(bytes(tile in ".=" for tile in row) for row in _ROWS)
+_OPEN_BY_ROW: Final = tuple(bytes(tile in ".=" for tile in row) for row in ROWS)
 _OPEN_BY_COLUMN: Final = tuple(bytes(column) for column in zip(*_OPEN_BY_ROW, strict=True))
 _STARTS: Final = tuple(
     (column, row)

@@ -19,14 +19,23 @@ that bots can tell what became of each.
 from __future__ import annotations
 
 import struct
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import gamenet
-from gamenet.demo.field import MAX_IN_VIEW, Field, Hero, fits
+from gamenet.demo.field import (
+    MAX_IN_VIEW,
+    ROWS,
+    TILES_HIGH,
+    TILES_WIDE,
+    UNITS_PER_TILE,
+    Field,
+    Hero,
+    fits,
+)
 from gamenet.demo.ledger import MAGIC as NUMBERED
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
 MAGIC: Final = b"GND1"
 """How every state of this game begins."""
@@ -65,6 +74,7 @@ def main(server: gamenet.GameServer) -> None:
     """Run the field until the server stops."""
     field = Field()
     views: dict[int, Order] = {}
+    server.show(lambda: map_of(field, server.players))
     for tick in server.ticks():
         for event in tick.events:
             match event:
@@ -86,6 +96,27 @@ def main(server: gamenet.GameServer) -> None:
             view = views.setdefault(player.id, Order())
             seen = view.arrange([hero.id for hero in field.near(player.id)])
             server.send_state(player, join_state([packed[hero_id] for hero_id in seen]))
+
+
+def map_of(field: Field, players: Iterable[gamenet.Player]) -> dict[str, Any]:
+    """What the status page draws: the map, and who is where in it, in tiles."""
+    heroes = field.heroes
+    return {
+        "kind": "map",
+        "width": TILES_WIDE,
+        "height": TILES_HIGH,
+        "walls": ROWS,
+        "heroes": [
+            {
+                "id": player.id,
+                "name": player.name,
+                "x": round(heroes[player.id].x / UNITS_PER_TILE, 2),
+                "y": round(heroes[player.id].y / UNITS_PER_TILE, 2),
+            }
+            for player in players
+            if player.id in heroes
+        ],
+    }
 
 
 class Order:

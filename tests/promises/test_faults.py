@@ -84,6 +84,8 @@ from gamenet.login_pool import LoginPool, LoginThreads
 from gamenet.low_latency import LowLatencyProtocol
 from gamenet.messages import Message
 from gamenet.metrics import StatusResource
+from gamenet.metrics.guard import read_token
+from gamenet.metrics.snapshots import Snapshots
 from gamenet.relay import Relay
 from gamenet.relay_udp import Socket
 from gamenet.server import GameServerFactory
@@ -669,6 +671,18 @@ class SessionTests(WorldCase):
         self.logged()
         world.play(0.5)
         self.assertEqual(len(world.server.of(Received)), 1)
+
+    @row(at("loop.GameLoop._make_view", "except Exception"))
+    def test_a_view_that_raises(self) -> None:
+        world = self.world(bridged=True)
+        world.server.verbs.show(self.callback())
+        bridge = world.server.bridge
+        assert bridge is not None
+        bridge.showing.looked_at = world.network.seconds()
+        for _ in range(2):
+            world.server.verbs.events()
+        self.assertIsNone(bridge.showing.make)
+        self.logged()
 
     @row(at("collector.Collector.drain", "except Exception"))
     def test_a_command_that_raises(self) -> None:
@@ -1791,6 +1805,20 @@ class FileTests(FaultCase):
         self.fails(lambda: tickets.make_key(self.folder / "other"), OSError)
 
     @row(
+        at("metrics.guard.read_token", "open", "os.fstat", "fileno", "file.read", "except OSError"),
+        seen="ConfigError",
+    )
+    def test_the_token_of_the_status_site(self) -> None:
+        path = self.folder / "token"
+        path.write_text("x" * 32)
+        path.chmod(0o600)
+        self.each(
+            "metrics.guard",
+            ((builtins, "open"), (os, "fstat"), (None, "fileno"), (None, "read")),
+            lambda: read_token(str(path)),
+        )
+
+    @row(
         at("config.ServerConfig.from_file", "read_text", "except OSError"),
         at("tap.Options._config", "read_text", "except OSError, ValueError"),
         seen="ConfigError",
@@ -2007,7 +2035,7 @@ class ProcessTests(FaultCase):
         self.assertEqual(machine.network.left_behind(), [])
         self.flush_unasked(OSError)
 
-    @row(at("metrics.StatusResource._answer", "except Exception"))
+    @row(at("metrics.site.StatusResource._safely", "except Exception"))
     def test_a_page_of_the_status_site(self) -> None:
         breaks = self.callback()
 
@@ -2028,6 +2056,16 @@ class ProcessTests(FaultCase):
             request.path = b"/healthz"
             resource.render(request)
             self.assertEqual(request.responseCode or 200, code)
+        self.assertEqual(len(self.flushLoggedErrors(Fault)), 1)
+
+    @row(at("metrics.snapshots.Snapshots._step", "except Exception"))
+    def test_a_snapshot_for_the_status_site(self) -> None:
+        made = self.callback(then=lambda: iter(["a snapshot"]))
+        report: Any = SimpleNamespace(make=lambda: (made() for _ in range(1)), took=None)
+        snapshots = Snapshots(report, None, lambda: 0.0)
+        told: list[Any] = []
+        snapshots.ask(told.append)
+        self.assertEqual(told, [None])
         self.assertEqual(len(self.flushLoggedErrors(Fault)), 1)
 
     @row(at("daemon.Daemon._game_ended", "_reactor.stop", "except ReactorNotRunning"))

@@ -162,7 +162,9 @@ class StallTests(SynchronousTestCase):
 
     def is_stalled(self, simulation: Simulation) -> bool:
         """Whether the server says so, in its statistics and on its status page alike."""
-        source: Any = SimpleNamespace(host=host_of(simulation.server), errors=0, game_stats=dict)
+        source: Any = SimpleNamespace(
+            host=host_of(simulation.server), errors=0, game_stats=dict, running=True
+        )
         found = status(source, 0.0)["stalled"]
         self.assertIs(type(found), bool)
         self.assertEqual(simulation.server.stats()["stalled"], int(found))

@@ -1,0 +1,1 @@
+"""The files of the live page, as they are served: no build step, nothing from elsewhere."""

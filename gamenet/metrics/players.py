@@ -1,0 +1,158 @@
+"""What the status site says of each player, and of all of them together.
+
+Layer 4. Runs on: the reactor thread.
+
+Read from the sessions themselves, not by way of ``Quality``: with 200 players this runs once a
+second between two turns of a server that has better things to do.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from array import array
+from collections import Counter
+from typing import TYPE_CHECKING, Any, Final
+
+from gamenet.addresses import join_address
+from gamenet.buckets import Buckets
+from gamenet.core.traffic import by_type
+from gamenet.samples import MAX_SAMPLES, ROW, SAMPLE_HZ, TIMES_A_SECOND
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from gamenet.core.server_session import ServerSession
+    from gamenet.server_host import ServerHost
+
+EVERY: Final = 5
+"""Of a session's rows, each so-manieth is in the history."""
+POINTS: Final = MAX_SAMPLES // EVERY
+STEP_SECONDS: Final = EVERY / SAMPLE_HZ
+_WORDS: Final = ROW.size // 2
+_LOSS_AT: Final = 4
+"""Where in a row the byte of the loss inwards is; the other one follows."""
+RTT_BOUNDS: Final = (0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0, 2.0)
+"""Seconds; where the label of a path changes, and between."""
+
+
+class Crowd:
+    """All players as of one look: by path and by label."""
+
+    def __init__(self) -> None:
+        self.paths = {"udp": 0, "tcp": 0}
+        self.labels: Counter[str] = Counter()
+
+
+class RoundTrips:
+    """A histogram of what was measured on every path, ten times a second.
+
+    It is brought up to date when somebody looks, from the rows that the sessions keep anyway. What
+    nobody has looked at for 30 s is not in it.
+    """
+
+    def __init__(self) -> None:
+        self.buckets = Buckets(RTT_BOUNDS)
+        self._found: list[int] = []
+
+    def add(self, measured: list[int]) -> None:
+        """Round trips as rows have them; 0 is none yet."""
+        self._found += measured
+
+    def settle(self) -> None:
+        """All that was added is counted."""
+        for measured, times in Counter(self._found).items():
+            if measured:
+                self.buckets.add(measured / TIMES_A_SECOND, times)
+        self._found = []
+
+
+def describe(
+    host: ServerHost,
+    sessions: Iterable[ServerSession],
+    crowd: Crowd,
+    trips: RoundTrips,
+    new_rows: int,
+) -> list[dict[str, Any]]:
+    """What the page says of each, of those that the game knows.
+
+    :param crowd: takes note of them.
+    :param trips: takes note of their round trips.
+    :param new_rows: how many rows a session may have that no look before has seen.
+    """
+    seats = host.seats
+    found = []
+    for session in sessions:
+        if session.player.id in seats:
+            one = _player(host, session, trips, new_rows)
+            crowd.paths[one["path"]] += 1
+            crowd.labels[one["label"]] += 1
+            found.append(one)
+    return found
+
+
+def _player(
+    host: ServerHost, session: ServerSession, trips: RoundTrips, new_rows: int
+) -> dict[str, Any]:
+    quality = session.quality
+    estimator = quality.estimator
+    known = estimator.samples > 0
+    connection = host.connection_of(session)
+    peer = connection.peer if connection is not None else None
+    seconds, totals, came, sent = session.traffic.last
+    _, late, early, missing = session.input_figures
+    player = session.player
+    return {
+        "id": player.id,
+        "name": player.name,
+        "address": join_address(str(getattr(peer, "host", "")), int(getattr(peer, "port", 0))),
+        "suspended": session.is_suspended,
+        "path": "tcp" if session.tunnelled else "udp",
+        "label": quality.label,
+        "rtt_seconds": finite(estimator.rtt) if known else None,
+        "rtt_min_seconds": finite(estimator.rtt_min) if known else None,
+        "rtt_latest_seconds": finite(estimator.latest) if known else None,
+        "end_to_end_seconds": session.seat.end_to_end_seconds or None,
+        "jitter_seconds": finite(estimator.jitter) if known else None,
+        "loss_in": finite(quality.loss_in),
+        "loss_out": finite(quality.loss_out),
+        "bytes_in": session.bytes_in,
+        "bytes_out": session.bytes_out,
+        "bytes_per_second_in": int(totals[0] / seconds),
+        "bytes_per_second_out": int(totals[1] / seconds),
+        "datagrams_per_second_in": int(totals[2] / seconds),
+        "datagrams_per_second_out": int(totals[3] / seconds),
+        "types_in": {name: int(size / seconds) for name, _, size in by_type(came)},
+        "types_out": {name: int(size / seconds) for name, _, size in by_type(sent)},
+        "queued_messages": session.outgoing.messages,
+        "queued_bytes": session.outgoing.size,
+        "queued_state_bytes": session.queued_state_bytes,
+        "send_bytes_per_second": int(session.send_bytes_per_second),
+        "send_bytes_per_second_most": session.budget.ceiling,
+        "inputs_late": late,
+        "inputs_early": early,
+        "inputs_missing": missing,
+        "history": _history(session.traffic.series.rows(), trips, new_rows),
+    }
+
+
+def _history(rows: bytes, trips: RoundTrips, new_rows: int) -> dict[str, list[int]]:
+    """Each fifth row, the newest among them, in the units that rows have."""
+    words = array("H", rows)
+    if sys.byteorder == "little":
+        words.byteswap()
+    count = len(rows) // ROW.size
+    first = max(0, count - 1) % EVERY
+    trips.add(words[max(0, count - new_rows) * _WORDS :: _WORDS].tolist())
+    loss_at = first * ROW.size + _LOSS_AT
+    return {
+        "rtt": words[first * _WORDS :: EVERY * _WORDS].tolist(),
+        "jitter": words[first * _WORDS + 1 :: EVERY * _WORDS].tolist(),
+        "loss_in": list(rows[loss_at :: EVERY * ROW.size]),
+        "loss_out": list(rows[loss_at + 1 :: EVERY * ROW.size]),
+    }
+
+
+def finite(number: float) -> float | None:
+    """JSON has no infinities."""
+    return number if math.isfinite(number) else None

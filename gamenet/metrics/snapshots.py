@@ -1,0 +1,73 @@
+"""One snapshot for everybody who asks within a second, and none where nobody does.
+
+Layer 4. Runs on: the reactor thread.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from twisted.logger import Logger
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from gamenet.metrics.report import Report, Snapshot
+
+log = Logger()
+FRESH_SECONDS: Final = 1.0
+"""For so long a snapshot is the newest."""
+
+
+class Snapshots:
+    """Has snapshots made, a share in each turn of the reactor, so that no turn is long.
+
+    :param now: monotonic seconds.
+    """
+
+    def __init__(self, report: Report, reactor: Any, now: Callable[[], float]) -> None:
+        self._report = report
+        self._reactor = reactor
+        self._now = now
+        self._newest: Snapshot | None = None
+        self._steps: Iterator[Snapshot | None] | None = None
+        self._took = 0.0
+        self._waiting: list[Callable[[Snapshot | None], None]] = []
+
+    def ask(self, answer: Callable[[Snapshot | None], None]) -> None:
+        """Have *answer* called with a snapshot that is fresh, or None if that fails.
+
+        It is called at once where there is little to do.
+        """
+        newest = self._newest
+        if newest is not None and 0 <= self._now() - newest.made < FRESH_SECONDS:
+            answer(newest)
+            return
+        self._waiting.append(answer)
+        if self._steps is None:
+            self._steps = self._report.make()
+            self._step()
+
+    def _step(self) -> None:
+        """Do the next share, and see to the one after it."""
+        assert self._steps is not None
+        began = self._now()
+        try:
+            made = next(self._steps)
+        except Exception:
+            log.failure("the status page failed")
+            self._steps = None
+            self._tell(None)
+            return
+        self._took += self._now() - began
+        if made is None:
+            self._reactor.callLater(0.0, self._step)
+            return
+        self._newest, self._steps = made, None
+        self._report.took, self._took = self._took, 0.0
+        self._tell(made)
+
+    def _tell(self, found: Snapshot | None) -> None:
+        waiting, self._waiting = self._waiting, []
+        for answer in waiting:
+            answer(found)
