@@ -6,11 +6,21 @@ import { clock } from "./words.js";
 const ANSWER_MS = 10000;
 const MOST_ANSWERS = 30;
 const TOAST_MS = 6000;
+const BANS = [["10 minutes", 600], ["1 hour", 3600], ["1 day", 86400], ["1 week", 604800], ["30 days", 2592000]];
 
 let names = []; // of what the server offers; replaced when that changes
 
 export function offered() {
   return names;
+}
+
+// What may be done to one player, as buttons.
+export function buttonsFor(player) {
+  return [["kick", "Kick", kick], ["ban", "Ban…", ban]].filter(([name]) => names.includes(name)).map(([name, word, run]) => {
+    const button = make("button", { type: "button", "aria-label": `${word} ${player.name}`, class: name }, word);
+    button.addEventListener("click", () => run(player));
+    return button;
+  });
 }
 
 export function showActions(actions) {
@@ -39,8 +49,10 @@ async function act(name, what, body) {
   let done = false;
   try {
     const reply = await fetch(`api/${name}`, {
-      method: "POST", cache: "no-store", credentials: "omit", redirect: "error", signal: AbortSignal.timeout(ANSWER_MS),
-      headers: { "Authorization": `Bearer ${token}`, "Content-Type": "application/json" }, body: JSON.stringify(body),
+      method: "POST", cache: "no-store", credentials: "omit", redirect: "error",
+      headers: { "Authorization": `Bearer ${token}`, "Content-Type": "application/json" },
+      body: JSON.stringify(body),
+      signal: AbortSignal.timeout(ANSWER_MS),
     });
     const said = await reply.json().catch(() => ({}));
     done = reply.ok;
@@ -73,14 +85,13 @@ function ask({ title, text, yes, spans = null, why = false }) {
   });
 }
 
-export function kick(player) {
+function kick(player) {
   return act("kick", `Kick ${player.name}`, { player: player.id, text: "" });
 }
 
-export async function ban(player) {
-  const spans = [["10 minutes", 600], ["1 hour", 3600], ["1 day", 86400], ["1 week", 604800], ["30 days", 2592000]];
+async function ban(player) {
   const wish = await ask({
-    title: `Ban ${player.name}?`, yes: "Ban", spans, why: true,
+    title: `Ban ${player.name}?`, yes: "Ban", spans: BANS, why: true,
     text: `${player.name} at ${player.address} leaves now and cannot come back for this long.`,
   });
   if (wish) await act("ban", `Ban ${player.name}`, { player: player.id, ...wish });

@@ -6,6 +6,8 @@ import { choose, labelOf, look } from "./players.js";
 const MOST_NAMES = 80;
 const GLIDE_MS = 1000; // from one look at the server to the next
 const FRAME_MS = 50;
+const CROWDED = 200; // heroes from which on it is drawn less often
+const CROWDED_FRAME_MS = 250;
 const JUMP_TILES = 12; // beyond that a hero did not walk
 
 const stillness = matchMedia("(prefers-reduced-motion: reduce)");
@@ -48,7 +50,7 @@ function drawMap(now) {
   if (!view || !tile || !map.seen) return;
   const part = stillness.matches ? 1 : Math.min(1, (now - map.at) / GLIDE_MS);
   if (part < 1) requestAnimationFrame(drawMap);
-  if (part < 1 && now - map.drawn < FRAME_MS) return;
+  if (part < 1 && now - map.drawn < (view.heroes.length < CROWDED ? FRAME_MS : CROWDED_FRAME_MS)) return;
   map.drawn = now;
   const pen = canvas.getContext("2d");
   const ratio = devicePixelRatio || 1;

@@ -1,9 +1,16 @@
 // One player, looked at closely: larger graphs, bytes by type, and every figure there is.
 
+import { buttonsFor, offered } from "./actions.js";
 import { $, Bars, Facts, Graph, make, say } from "./elements.js";
 import { NONE, count, millis, places, series, share, size, spaced } from "./words.js";
 
-const GRAPHS = { "Round trip": ["rtt", 0.05, millis], "Jitter": ["jitter", 0.02, millis], "Loss in": ["loss_in", 0.05, share], "Loss out": ["loss_out", 0.05, share] };
+// [what a history calls it, the least top of the scale, how to say it]
+const GRAPHS = {
+  "Round trip": ["rtt", 0.05, millis],
+  "Jitter": ["jitter", 0.02, millis],
+  "Loss in": ["loss_in", 0.05, share],
+  "Loss out": ["loss_out", 0.05, share],
+};
 let one = null;
 
 export function openOne(isOpen) {
@@ -26,6 +33,11 @@ export function openOne(isOpen) {
 export function showOne(player, units) {
   say($("one-gone"), player ? "" : "has left");
   if (!player) return;
+  if (one.offered !== offered() || one.name !== player.name) {
+    one.offered = offered();
+    one.name = player.name;
+    $("one-do").replaceChildren(...buttonsFor(player));
+  }
   say($("one-title"), player.name);
   for (const [title, [name, least, words]] of Object.entries(GRAPHS)) {
     const values = series(player, name, units);

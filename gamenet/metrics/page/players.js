@@ -1,7 +1,7 @@
 // The table of players. A row is made once and its text replaced; what is out of sight is left alone
 // until it comes into sight, so that a thousand players cost no more than those one can see.
 
-import { ban, kick, offered } from "./actions.js";
+import { buttonsFor, offered } from "./actions.js";
 import { $, Graph, make, say } from "./elements.js";
 import { openOne, showOne } from "./player.js";
 import { NONE, count, millis, places, series, share, size, spaced } from "./words.js";
@@ -53,9 +53,9 @@ class Row {
     this.texts[0] = make("button", { type: "button" });
     this.texts[0].addEventListener("click", () => choose(player.id));
     this.texts[1] = this.pill;
-    this.cells = COLUMNS.map(([, style], index) => make("td", { class: style }, this.texts[index]));
-    this.buttons = make("td", { class: "do" });
-    this.node = make("tr", { "data-player": player.id }, ...this.cells, this.buttons);
+    this.cells = COLUMNS.map(([, style], index) => make("td", { class: style, role: "cell" }, this.texts[index]));
+    this.buttons = make("td", { class: "do", role: "cell" });
+    this.node = make("tr", { role: "row", "data-player": player.id }, ...this.cells, this.buttons);
     this.write();
     sight.observe(this.node);
   }
@@ -93,14 +93,7 @@ class Row {
 
   offer() {
     this.offered = offered();
-    this.buttons.replaceChildren();
-    for (const [name, run] of [["kick", kick], ["ban", ban]]) {
-      if (!this.offered.includes(name)) continue;
-      const word = name[0].toUpperCase() + name.slice(1) + (name === "ban" ? "…" : "");
-      const button = make("button", { type: "button", "aria-label": `${word} ${this.player.name}`, class: name }, word);
-      button.addEventListener("click", () => run(this.player));
-      this.buttons.append(button);
-    }
+    this.buttons.replaceChildren(...buttonsFor(this.player));
   }
 }
 
@@ -112,7 +105,7 @@ export function showPlayers(now) {
     gone.delete(player.id);
     const row = rows.get(player.id);
     if (row) {
-      if (row.player.name !== player.name) row.offered = null; // another server, or another player
+      if (row.player.name !== player.name || row.player.address !== player.address) row.offered = null;
       row.player = player;
       if (row.visible) row.paint();
     } else {
@@ -172,7 +165,7 @@ function filter() {
 function heads() {
   COLUMNS.forEach(([title, style], column) => {
     const button = make("button", { type: "button" }, title);
-    const head = $("heads").appendChild(make("th", { scope: "col", class: style }, button));
+    const head = $("heads").appendChild(make("th", { scope: "col", role: "columnheader", class: style }, button));
     if (!column) head.setAttribute("aria-sort", "ascending");
     button.addEventListener("click", () => {
       // The most of a number comes first, and the worst quality.
@@ -183,7 +176,7 @@ function heads() {
       arrange(true);
     });
   });
-  $("heads").append(make("td", { class: "do" }));
+  $("heads").append(make("td", { class: "do", role: "cell" }));
 }
 
 // Look at a player, or no longer.

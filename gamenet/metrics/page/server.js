@@ -88,8 +88,9 @@ function showPanels(now, was, seconds) {
     ["a tick takes", `${millis(over(ticks.took_p50_ms, 1000))}, worst ${millis(over(ticks.took_p99_ms, 1000))}`],
     ["reactor late", `${millis(over(now.reactor.beat_late_max_ms, 1000))} at most${now.stalled ? ", stalled now" : ""}`],
     ["queues", `${count(queues.events)} events, ${count(queues.commands)} commands`],
-    ["inputs", `${count(inputs.taken)} taken, ${count(inputs.missing)} missing, ${count(inputs.late)} late`],
-    ["room", `for ${count(now.max_players)}, ${count(now.suspended)} of them away`],
+    ["inputs", `${count(inputs.missing)} missing, ${count(inputs.late)} late`],
+    ["room for", `${count(now.max_players)} players`],
+    ["suspended", `${count(now.suspended)} may return`],
     ["clients", `${now.secure ? "over TLS" : "insecure"}`],
   ]);
   const { bounds = [], counts = [] } = now.histograms?.tick_seconds ?? {};
