@@ -63,11 +63,18 @@ class Server:
     def game_stats(self) -> dict[str, float]:
         return self.stats
 
-    def connect(self, user: str, *, version: int = frames.VERSION, confirm: bool = True) -> Any:
+    def connect(
+        self,
+        user: str,
+        *,
+        version: int = frames.VERSION,
+        confirm: bool = True,
+        address: str = "10.0.0.7",
+    ) -> Any:
         """A connection that has said HELLO, and with *confirm* something after it."""
         protocol = self.factory.buildProtocol(None)
         assert protocol is not None
-        protocol.makeConnection(StringTransport(peerAddress=IPv4Address("TCP", "10.0.0.7", 5000)))
+        protocol.makeConnection(StringTransport(peerAddress=IPv4Address("TCP", address, 5000)))
         hello = frames.Hello(
             version, version, 1, frames.HELLO_ACCEPTS_INSECURE, bytes(8), 0,
             frames.ANONYMOUS, "tag/1", user, b"",
@@ -103,6 +110,7 @@ class SiteTestCase(SynchronousTestCase):
         channel, transport = self.connect()
         channel.dataReceived(request)
         self.assertTrue(transport.disconnecting, transport.value())
+        self.hang_up(channel)
         head, _, body = transport.value().partition(b"\r\n\r\n")
         first, *lines = head.split(b"\r\n")
         headers = {}

@@ -109,6 +109,7 @@ SIGNATURES = {
         "time": "(self)",
         "stats": "(self)",
         "post": "(self, value)",
+        "show": "(self, view)",
     },
     "GameClient": {
         "start": "(self, timeout=10.0, *, wait=True)",

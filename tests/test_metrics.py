@@ -79,8 +79,8 @@ class StatusTests(SiteTestCase):
                     "tick_seconds": {"bounds": [], "counts": [0], "sum": 0.0},
                 },
                 "history": {
-                    "points": 60,
-                    "step_seconds": 0.5,
+                    "points": 30,
+                    "step_seconds": 1.0,
                     "time_unit_seconds": 0.0001,
                     "loss_unit": 1 / 255,
                 },

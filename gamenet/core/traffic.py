@@ -23,13 +23,17 @@ RATE_SECONDS: Final = 1.0
 """Rates are those of the last whole period of so many seconds."""
 EARLY_SECONDS: Final = 0.05
 """A period may be so much shorter: it ends with one of the looks, which are a tenth apart."""
-ONE: Final = 1 << 48
+_ONE_BITS: Final = 48
+ONE: Final = 1 << _ONE_BITS
 """What one message adds to a count, and each of its bytes 1: one addition for both."""
 ACKED_STATE: Final = 0
 """In the place of no type, a server counts an INPUT_ACK and a STATE that it sends in one go; with
 the bytes of what that holds behind its header."""
+_ONE_LESS: Final = ONE - 1
 _TYPES: Final = max(MessageType) + 1
 _NAMES: Final = tuple((int(kind), kind.name.lower()) for kind in MessageType)
+_PLACES: Final = ("", *(name for _, name in _NAMES))
+"""Their names by the places of their counts."""
 _MOST_16: Final = 0xFFFF
 _MOST_8: Final = 0xFF
 _RING_BYTES: Final = MAX_SAMPLES * ROW.size
@@ -277,3 +281,15 @@ def by_type(counts: list[int]) -> list[tuple[str, int, int]]:
     return [
         (name, counts[kind] // ONE, counts[kind] % ONE) for kind, name in _NAMES if counts[kind]
     ]
+
+
+def bytes_by_type(counts: list[int]) -> dict[str, int]:
+    """Bytes of each type that occurs in counts of messages, by its name in lower case."""
+    found = {name: count & _ONE_LESS for name, count in zip(_PLACES, counts, strict=True) if count}
+    together = counts[ACKED_STATE]
+    if together:
+        del found[""]
+        messages = together >> _ONE_BITS
+        found["input_ack"] = found.get("input_ack", 0) + messages * INPUT_ACK.size
+        found["state"] = found.get("state", 0) + (together & _ONE_LESS) + messages * STATE.size
+    return found

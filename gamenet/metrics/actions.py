@@ -13,7 +13,7 @@ from twisted.logger import Logger
 
 from gamenet.core.text import clean
 from gamenet.errors import QueueFull
-from gamenet.metrics.guard import Tokens
+from gamenet.metrics.guard import Tokens, header_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -160,10 +160,10 @@ class Actions:
 
     def _check(self, request: Request, address: str) -> None:
         """:raises Refused: if it does not come from who may ask."""
-        header = request.getHeader
-        if not self._access.is_same_origin(
-            header("host"), header("origin"), header("sec-fetch-site")
-        ):
+        host, origin, site = (
+            header_of(request, name) for name in (b"host", b"origin", b"sec-fetch-site")
+        )
+        if not self._access.is_same_origin(host, origin, site):
             raise Refused(
                 403,
                 "actions are for the status page itself; behind a proxy, name it by --status-host",
@@ -177,7 +177,7 @@ class Actions:
                 "too many wrong tokens came from your address; wait, and try again",
                 "too many wrong tokens",
             )
-        if not self._tokens.is_right(header("authorization"), address):
+        if not self._tokens.is_right(header_of(request, b"authorization"), address):
             request.setHeader(b"WWW-Authenticate", b"Bearer")
             raise Refused(
                 401,
@@ -241,7 +241,7 @@ def _read(request: Request, kind: Any) -> Any:
 
     :raises Refused: if it is not what it should be.
     """
-    content = (request.getHeader("content-type") or "").partition(";")[0].strip().lower()
+    content = (header_of(request, b"content-type") or "").partition(";")[0].strip().lower()
     if content != "application/json":
         raise Refused(415, "send JSON: Content-Type: application/json")
     assert request.content is not None

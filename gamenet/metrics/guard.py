@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import re
 from hmac import compare_digest
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
@@ -18,6 +19,8 @@ from gamenet.keyfiles import check_private
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from twisted.web.http import Request
 
 LEAST_TOKEN: Final = 16
 MOST_TOKEN: Final = 256
@@ -31,6 +34,9 @@ ADDRESSES: Final = 1_024
 HOW_TO_MAKE: Final = (
     "(umask 077; python3 -c 'import secrets; print(secrets.token_hex(32))' >{path})"
 )
+
+
+_NAME: Final = re.compile(r"[a-z0-9_]([a-z0-9_.-]*[a-z0-9_])?", re.ASCII)
 
 
 class Access:
@@ -82,6 +88,12 @@ class Access:
         return rest.lower() == (host or "").lower() or _hostname(rest) in self.hosts
 
 
+def header_of(request: Request, name: bytes) -> str | None:
+    """A header as it came, byte by byte; several of a name are one that fits nothing."""
+    values = request.requestHeaders.getRawHeaders(name)
+    return None if values is None else b", ".join(values).decode("latin-1")
+
+
 def _hostname(host: str) -> str | None:
     """The name or address in ``host:port``, in lower case; None if it is neither."""
     try:
@@ -126,7 +138,7 @@ def read_hosts(text: str) -> tuple[str, ...]:
     names = []
     for part in text.split(","):
         name = part.strip().lower()
-        if not name.isascii() or _hostname(name) != name:
+        if _NAME.fullmatch(name) is None:
             raise ConfigError(
                 "status-host",
                 f"{part.strip()!r} is no host name; write the name in the page's address, without "

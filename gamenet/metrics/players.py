@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from gamenet.addresses import join_address
 from gamenet.buckets import Buckets
-from gamenet.core.traffic import by_type
+from gamenet.core.traffic import bytes_by_type
 from gamenet.samples import MAX_SAMPLES, ROW, SAMPLE_HZ, TIMES_A_SECOND
 
 if TYPE_CHECKING:
@@ -25,10 +25,11 @@ if TYPE_CHECKING:
     from gamenet.core.server_session import ServerSession
     from gamenet.server_host import ServerHost
 
-EVERY: Final = 5
+EVERY: Final = 10
 """Of a session's rows, each so-manieth is in the history."""
 POINTS: Final = MAX_SAMPLES // EVERY
 STEP_SECONDS: Final = EVERY / SAMPLE_HZ
+IS_LITTLE: Final = sys.byteorder == "little"
 _WORDS: Final = ROW.size // 2
 _LOSS_AT: Final = 4
 """Where in a row the byte of the loss inwards is; the other one follows."""
@@ -53,18 +54,15 @@ class RoundTrips:
 
     def __init__(self) -> None:
         self.buckets = Buckets(RTT_BOUNDS)
-        self._found: list[int] = []
-
-    def add(self, measured: list[int]) -> None:
+        self.found: list[int] = []
         """Round trips as rows have them; 0 is none yet."""
-        self._found += measured
 
     def settle(self) -> None:
-        """All that was added is counted."""
-        for measured, times in Counter(self._found).items():
+        """All that was found is counted."""
+        for measured, times in Counter(self.found).items():
             if measured:
                 self.buckets.add(measured / TIMES_A_SECOND, times)
-        self._found = []
+        self.found = []
 
 
 def describe(
@@ -101,7 +99,7 @@ def _player(
     peer = connection.peer if connection is not None else None
     seconds, totals, came, sent = session.traffic.last
     _, late, early, missing = session.input_figures
-    player = session.player
+    player, outgoing = session.player, session.outgoing
     return {
         "id": player.id,
         "name": player.name,
@@ -109,23 +107,23 @@ def _player(
         "suspended": session.is_suspended,
         "path": "tcp" if session.tunnelled else "udp",
         "label": quality.label,
-        "rtt_seconds": finite(estimator.rtt) if known else None,
-        "rtt_min_seconds": finite(estimator.rtt_min) if known else None,
-        "rtt_latest_seconds": finite(estimator.latest) if known else None,
+        "rtt_seconds": estimator.rtt if known else None,
+        "rtt_min_seconds": estimator.rtt_min if known else None,
+        "rtt_latest_seconds": estimator.latest if known else None,
         "end_to_end_seconds": session.seat.end_to_end_seconds or None,
-        "jitter_seconds": finite(estimator.jitter) if known else None,
-        "loss_in": finite(quality.loss_in),
-        "loss_out": finite(quality.loss_out),
+        "jitter_seconds": estimator.jitter if known else None,
+        "loss_in": quality.loss_in,
+        "loss_out": quality.loss_out,
         "bytes_in": session.bytes_in,
         "bytes_out": session.bytes_out,
         "bytes_per_second_in": int(totals[0] / seconds),
         "bytes_per_second_out": int(totals[1] / seconds),
         "datagrams_per_second_in": int(totals[2] / seconds),
         "datagrams_per_second_out": int(totals[3] / seconds),
-        "types_in": {name: int(size / seconds) for name, _, size in by_type(came)},
-        "types_out": {name: int(size / seconds) for name, _, size in by_type(sent)},
-        "queued_messages": session.outgoing.messages,
-        "queued_bytes": session.outgoing.size,
+        "types_in": bytes_by_type(came),
+        "types_out": bytes_by_type(sent),
+        "queued_messages": outgoing.messages,
+        "queued_bytes": outgoing.size,
         "queued_state_bytes": session.queued_state_bytes,
         "send_bytes_per_second": int(session.send_bytes_per_second),
         "send_bytes_per_second_most": session.budget.ceiling,
@@ -137,13 +135,14 @@ def _player(
 
 
 def _history(rows: bytes, trips: RoundTrips, new_rows: int) -> dict[str, list[int]]:
-    """Each fifth row, the newest among them, in the units that rows have."""
+    """Each tenth row, the newest among them, in the units that rows have."""
     words = array("H", rows)
-    if sys.byteorder == "little":
+    if IS_LITTLE:
         words.byteswap()
     count = len(rows) // ROW.size
-    first = max(0, count - 1) % EVERY
-    trips.add(words[max(0, count - new_rows) * _WORDS :: _WORDS].tolist())
+    first = (count - 1) % EVERY if count else 0
+    if new_rows:
+        trips.found += words[max(0, count - new_rows) * _WORDS :: _WORDS].tolist()
     loss_at = first * ROW.size + _LOSS_AT
     return {
         "rtt": words[first * _WORDS :: EVERY * _WORDS].tolist(),

@@ -18,7 +18,7 @@ from gamenet.bridge import Bridge
 from gamenet.metrics import prometheus
 from gamenet.metrics.actions import MAX_ACTION_BYTES, Actions, Refused
 from gamenet.metrics.files import read_page
-from gamenet.metrics.guard import Access
+from gamenet.metrics.guard import Access, header_of
 from gamenet.metrics.report import Report, is_draining, is_ready
 from gamenet.metrics.snapshots import Snapshots
 from gamenet.showing import as_json
@@ -126,7 +126,7 @@ class StatusResource(Resource):
         path = request.path
         page = self._open.get(path)
         if page is None:
-            if not self._access.knows(request.getHeader("host")):
+            if not self._access.knows(header_of(request, b"host")):
                 return _problem(request, 421, NOT_HERE)
             page = self._pages.get(path)
         if page is None:
