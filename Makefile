@@ -179,7 +179,7 @@ $(PLOTTER): $(STAMP)
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check --editable '.[plots]'
 	@touch $@
 
-screenshots: $(STAMP)
+screenshots: $(PLOTTER)
 	@$(BIN)/python -m tests.browser --screenshots docs/images
 
 news: $(STAMP)
