@@ -152,6 +152,20 @@ class StartTests(DaemonTestCase):
         self.assertEqual(len(ready), 1)
         self.assertTrue(ready[0].startswith("ready: address=127.0.0.1:7777 status="))
 
+    def test_thePageOffersWhatTheDaemonCanDo(self) -> None:
+        path = self.write("token", "x" * 20)
+        path.chmod(0o600)
+        made = self.make("--status", "tcp:9777", "--status-token", str(path))
+        given: list[Any] = []
+        self.patch(daemon, "status_site", lambda *_, **named: given.append(named))
+        for can in (False, True):
+            made.drain = made.dump = print if can else None  # type: ignore[attr-defined]
+            made._status.privilegedStartService()
+        self.assertEqual([one["access"].token for one in given], [b"x" * 20] * 2)
+        self.assertEqual(
+            [(one["drain"], one["dump"]) for one in given], [(None, None), (print, print)]
+        )
+
     def test_withoutAStatusSiteTheLineNamesNone(self) -> None:
         made = self.make()
         made.privilegedStartService()

@@ -178,6 +178,16 @@ class PrecedenceTests(CommandLineTestCase):
         ):
             self.assertEqual(repr(self.parse("--status", text).plan.status), place)
 
+    def test_whoMayAskTheStatusSite(self) -> None:
+        access = self.parse("--status", "9777").plan.access
+        self.assertEqual((access.hosts, access.token), (frozenset(), b""))
+        path = self.write("token", "x" * 20)
+        path.chmod(0o600)
+        access = self.parse(
+            "--status", "9777", "--status-host", "a.example,b", "--status-token", str(path)
+        ).plan.access
+        self.assertEqual((access.hosts, access.token), ({"a.example", "b"}, b"x" * 20))
+
 
 class CheckConfigTests(CommandLineTestCase):
     def test_theSettingsInForceAreALineEach(self) -> None:
@@ -239,6 +249,15 @@ class RefusalTests(CommandLineTestCase):
         self.assertIn("listen", self.refusal("--listen", "70000"))
         self.assertIn("udp", self.refusal("--udp", "tcp:x"))
         self.assertIn("status", self.refusal("--status", "tcp:9777:interface=example"))
+
+    def test_flagsOfAStatusSiteThatCannotBeFollowed(self) -> None:
+        self.assertIn("add --status tcp:9777", self.refusal("--status-host", "a.example"))
+        self.assertIn("status-host", self.refusal("--status", "1", "--status-host", "a:80"))
+        path = self.write("token", "x" * 20)
+        path.chmod(0o644)
+        said = self.refusal("--status", "1", "--status-token", str(path))
+        self.assertIn(f"status-token: others on this machine can read the token in {path}", said)
+        self.assertIn(f"chmod 600 {path}", said)
 
     def test_insecureStaysOnThisMachine(self) -> None:
         self.assertIn("--insecure-anywhere", self.refusal("--listen", "0.0.0.0:7777"))

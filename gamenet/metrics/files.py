@@ -5,6 +5,7 @@ Layer 4. Runs on: the reactor thread, when the site is made.
 
 from __future__ import annotations
 
+from functools import cache
 from importlib.resources import files
 from typing import Final
 
@@ -20,6 +21,7 @@ TYPES: Final = {
 INDEX: Final = "index.html"
 
 
+@cache
 def read_page() -> dict[bytes, tuple[bytes, bytes]]:
     """Type and content of each file, by the path that it is served under; the index is ``/``."""
     found = {}

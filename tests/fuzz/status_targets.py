@@ -13,7 +13,7 @@ from twisted.logger import LogLevel, globalLogPublisher
 from twisted.python.failure import Failure
 
 from gamenet.config import ServerConfig
-from gamenet.metrics import CONNECTION_SECONDS, MAX_HEADER_BYTES, status_site
+from gamenet.metrics import CONNECTION_SECONDS, MAX_HEADER_BYTES, Access, status_site
 from gamenet.server import GameServerFactory
 from tests.fuzz.harness import Cursor, Meter, Target, check
 from tests.world import Recorder
@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
     from twisted.logger import LogEvent
 
-CODES = frozenset({200, 400, 404, 405, 413, 501, 505})
+CODES = frozenset({200, 400, 401, 403, 404, 405, 413, 415, 421, 429, 501, 505})
+TOKEN = "a-token-of-the-fuzzer"
 HANG_UP = 0x80
 ANSWER = re.compile(rb"HTTP/1\.[01] (\d{3}) [ -~]*\r\n((?:[!-~]+: [ -~]*\r\n)*)\r\n(.*)\Z", re.S)
 
@@ -80,6 +81,16 @@ class StatusTarget(Target):
             b"Content-Length: 9\r\n\r\na=%zz&b&=",
             b"POST / HTTP/1.1\r\nContent-Type: multipart/form-data; a\x85b\r\n"
             b"Content-Length: 1\r\n\r\nx",
+            b"GET /metrics HTTP/1.1\r\nHost: [::1]:1\r\n\r\n",
+            b"GET / HTTP/1.1\r\nHost: localhost\xe9\r\n\r\n",
+            b"POST /api/kick HTTP/1.1\r\nHost: localhost\r\nOrigin: http://localhost\r\n"
+            b"Sec-Fetch-Site: same-origin\r\nAuthorization: Bearer a-token-of-the-fuzzer\r\n"
+            b'Content-Type: application/json\r\nContent-Length: 12\r\n\r\n{"player":1}',
+            b"POST /api/say HTTP/1.1\r\nAuthorization: Bearer a-token-of-the-fuzzer\r\n"
+            b'Content-Type: application/json\r\nContent-Length: 14\r\n\r\n{"text":"\xe2\x82\xac"}',
+            b"POST /api/ban HTTP/1.1\r\nAuthorization: Bearer a-token-of-the-fuzzer\r\n"
+            b"Content-Type: application/json\r\nContent-Length: 26\r\n\r\n"
+            b'{"player":1,"seconds":1e9}',
             b"GET /healthz HTTP/2.0\r\n\r\n",
             b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
             b"OPTIONS * HTTP/1.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n",
@@ -97,7 +108,9 @@ class StatusTarget(Target):
         first = cursor.number()
         size = first % HANG_UP * 4 or len(data)
         clock = Clock()
-        site = status_site(Server(clock), reactor=clock)
+        site = status_site(
+            Server(clock), reactor=clock, access=Access((), TOKEN), drain=dict, dump=dict
+        )
         channel: Any = site.buildProtocol(None)
         transport = Transport()
         events: list[LogEvent] = []

@@ -112,7 +112,7 @@ def test_servesItsGameAndTellsHowItDoes(folder: Path) -> None:
         assert status["ticks"]["rate"] == 50
         assert status["ticks"]["number"] > 0
         assert (status["secure"], status["errors"]) == (False, 0)
-        assert daemon.get("/")[0] == 404
+        assert daemon.get("/nowhere")[0] == 404
         daemon.signal(signal.SIGTERM)
         assert is_clean(daemon.wait())
 
