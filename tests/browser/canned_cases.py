@@ -136,6 +136,16 @@ class TableTests(CannedCase):
         self.assertEqual(self.browser.ask(shown), 0)
         self.assertIn("Nobody matches", self.browser.text("#nobody"))
 
+    def test_showsAViewOfAnotherKindAsText(self) -> None:
+        self.server.more = {"view": {"kind": HOSTILE[0], "round": 7}}
+        self.browser.wait("the view", lambda: '"round": 7' in self.browser.text("#view"))
+        self.assertEqual(self.browser.ask(FOREIGN), 0)
+        self.server.more = {"view": None}
+        hidden = "return document.getElementById('world').hidden"
+        self.browser.wait("no view", lambda: self.browser.ask(hidden))
+        self.server.more = {}
+        self.browser.wait("the map", lambda: "heroes" in self.browser.text("#world-note"))
+
     def test_rowsHoldStillUnderThePointer(self) -> None:
         self.browser.click("th.graph button")
         self.browser.point("#rows tr:nth-child(3) td.path")
@@ -201,6 +211,17 @@ class ActionTests(CannedCase):
     def complaints(self) -> list[str]:
         """The browser itself writes down each answer that is an error."""
         return [line for line in super().complaints() if "409 (Conflict)" not in line]
+
+    def test_saysSomethingToOnePlayer(self) -> None:
+        self.browser.type("#token", "secret")
+        self.browser.click("tr[data-player='5'] td.name button")
+        self.browser.click("#one-do button.say")
+        self.browser.type("#ask-reason", "hello")
+        self.browser.click("#ask-yes")
+        self.wait_for_answer("Say to player-5: It is done.")
+        self.assertEqual(
+            self.site.posted, [("/api/say", "Bearer secret", {"player": 5, "text": "hello"})]
+        )
 
     def test_aBanIsConfirmed(self) -> None:
         self.browser.type("#token", "secret")

@@ -14,9 +14,12 @@ export function offered() {
   return names;
 }
 
+const KICK_AND_BAN = [["kick", "Kick", kick], ["ban", "Ban…", ban]];
+export const ALL_BUTTONS = [["say", "Say…", sayTo], ...KICK_AND_BAN];
+
 // What may be done to one player, as buttons.
-export function buttonsFor(player) {
-  return [["kick", "Kick", kick], ["ban", "Ban…", ban]].filter(([name]) => names.includes(name)).map(([name, word, run]) => {
+export function buttonsFor(player, kinds = KICK_AND_BAN) {
+  return kinds.filter(([name]) => names.includes(name)).map(([name, word, run]) => {
     const button = make("button", { type: "button", "aria-label": `${word} ${player.name}`, class: name }, word);
     button.addEventListener("click", () => run(player));
     return button;
@@ -66,12 +69,13 @@ async function act(name, what, body) {
 }
 
 // The dialog: what was asked for, or null.
-function ask({ title, text, yes, spans = null, why = false }) {
+function ask({ title, text, yes, spans = null, why = "" }) {
   say($("ask-title"), title);
   say($("ask-text"), text);
   say($("ask-yes"), yes);
   $("ask-for").hidden = !spans;
   $("ask-why").hidden = !why;
+  say($("ask-words"), why);
   $("ask-reason").value = "";
   $("ask-seconds").replaceChildren(...(spans ?? []).map(([words, seconds]) => make("option", { value: seconds }, words)));
   return new Promise((resolve) => {
@@ -89,9 +93,14 @@ function kick(player) {
   return act("kick", `Kick ${player.name}`, { player: player.id, text: "" });
 }
 
+async function sayTo(player) {
+  const wish = await ask({ title: `Say to ${player.name}`, text: "Nobody else reads it.", yes: "Say", why: "Text" });
+  if (wish?.text) await act("say", `Say to ${player.name}`, { player: player.id, text: wish.text });
+}
+
 async function ban(player) {
   const wish = await ask({
-    title: `Ban ${player.name}?`, yes: "Ban", spans: BANS, why: true,
+    title: `Ban ${player.name}?`, yes: "Ban", spans: BANS, why: "Reason, which the player reads",
     text: `${player.name} at ${player.address} leaves now and cannot come back for this long.`,
   });
   if (wish) await act("ban", `Ban ${player.name}`, { player: player.id, ...wish });

@@ -1,4 +1,5 @@
-// The demo's map: walls drawn once, heroes moved smoothly from where they were to where they are.
+// What the game shows: a map, with walls drawn once and heroes that glide from where they were to where
+// they are, or whatever else as text.
 
 import { $, say } from "./elements.js";
 import { choose, labelOf, look } from "./players.js";
@@ -15,9 +16,13 @@ const map = { canvas: $("map"), back: document.createElement("canvas"), view: nu
 
 export function showMap(view) {
   const isMap = view?.kind === "map";
-  $("world").hidden = !isMap;
-  $("main").classList.toggle("has-map", isMap);
-  if (!isMap) { map.view = null; return; }
+  $("world").hidden = !view;
+  $("main").classList.toggle("has-map", Boolean(view));
+  map.canvas.hidden = !isMap;
+  $("view").hidden = isMap;
+  if (!view) { map.view = null; return; }
+  if (!isMap) { showText(view); return; }
+  say($("world-kind"), "Map");
   const isNew = map.view?.walls.join() !== view.walls.join();
   map.from = new Map((map.view?.heroes ?? []).map((hero) => [hero.id, hero]));
   map.view = view;
@@ -27,6 +32,14 @@ export function showMap(view) {
   say($("world-note"), `${view.heroes.length} heroes${many ? ", names where you point" : ""}`);
   map.canvas.setAttribute("aria-label", `Live map with ${view.heroes.length} heroes`);
   requestAnimationFrame(drawMap);
+}
+
+// What no picture is known for.
+function showText(view) {
+  map.view = null;
+  say($("world-kind"), "The game shows");
+  say($("world-note"), "");
+  say($("view"), JSON.stringify(view, null, 2));
 }
 
 function drawWalls() {

@@ -1,6 +1,6 @@
 // One player, looked at closely: larger graphs, bytes by type, and every figure there is.
 
-import { buttonsFor, offered } from "./actions.js";
+import { ALL_BUTTONS, buttonsFor, offered } from "./actions.js";
 import { $, Bars, Facts, Graph, make, say } from "./elements.js";
 import { NONE, count, millis, places, series, share, size, spaced } from "./words.js";
 
@@ -36,7 +36,7 @@ export function showOne(player, units) {
   if (one.offered !== offered() || one.name !== player.name) {
     one.offered = offered();
     one.name = player.name;
-    $("one-do").replaceChildren(...buttonsFor(player));
+    $("one-do").replaceChildren(...buttonsFor(player, ALL_BUTTONS));
   }
   say($("one-title"), player.name);
   for (const [title, [name, least, words]] of Object.entries(GRAPHS)) {
