@@ -11,7 +11,7 @@ from twisted.logger import formatEvent, globalLogPublisher
 
 from gamenet.bridge import Bridge
 from gamenet.core import frames
-from gamenet.errors import ConfigError, DisconnectReason
+from gamenet.errors import ConfigError, DisconnectReason, GamenetError
 from gamenet.metrics import Access, status_site
 from gamenet.metrics.actions import MAX_ACTION_BYTES
 from gamenet.metrics.guard import ATTEMPTS, ATTEMPTS_PER_SECOND, read_access, read_token
@@ -135,6 +135,28 @@ class DoingTests(ActionCase):
         code, answer = self.act("dump", {})
         self.assertEqual((code, answer), (200, {"done": "written: /var/log/gamenet/dump.json"}))
 
+    def test_how_long_draining_may_take_and_why(self) -> None:
+        given: list[Any] = []
+        self.make_site(drain=lambda *words: given.append(words))
+        self.act("drain", {"seconds": 30, "text": "an update"})
+        self.act("drain", {"text": "now"})
+        self.assertEqual(given, [(30.0, "an update"), (None, "now")])
+
+    def test_what_can_not_be_done_now_is_refused_with_the_reason(self) -> None:
+        def refuse(error: Exception) -> Any:
+            def call(*words: Any) -> None:
+                raise error
+
+            return call
+
+        self.make_site(drain=lambda: False, dump=refuse(GamenetError("the disk is full")))
+        self.assertEqual(self.act("drain")[0], 409)
+        self.assertEqual(self.act("dump"), (503, {"error": "the disk is full"}))
+        self.make_site(drain=refuse(ValueError("no line of chat")))
+        self.assertEqual(self.act("drain"), (400, {"error": "no line of chat"}))
+        self.make_site(drain=refuse(GamenetError("not running")))
+        self.assertEqual(self.act("drain"), (409, {"error": "not running"}))
+
     def test_one_that_fails_is_logged_and_not_shown(self) -> None:
         def drain() -> None:
             raise RuntimeError("secret")
@@ -204,7 +226,10 @@ class WrongTests(ActionCase):
             ("say", {"text": ""}),
             ("say", {"text": "\u200b"}),
             ("say", {"text": "x" * 501}),
-            ("drain", {"seconds": 5}),
+            ("drain", {"seconds": 0}),
+            ("drain", {"text": "x" * 401}),
+            ("drain", {"when": 5}),
+            ("dump", {"seconds": 5}),
         ):
             self.assertGreater(len(self.refused(400, name, body)), 20, body)
         self.assertEqual(self.drained, [])

@@ -281,7 +281,7 @@ class FigureTests(Base):
         came, sent = ([0] * len(session.traffic.came) for _ in range(2))
         came[MessageType.UNRELIABLE] = 21 * ONE + 22
         sent[MessageType.FRAGMENT] = 23 * ONE + 24
-        session.traffic.last = Period(1.0, (31, 32, 33, 34), came, sent)
+        session.traffic._last = Period(1.0, (31, 32, 33, 34), came, sent)
         timing, estimator = session.input_timing, session.quality.estimator
         timing.lead, timing.late, timing.early, timing.missing = 0.4, 41, 42, 43
         estimator.rtt, estimator.rtt_min, estimator.latest, estimator.jitter = 0.5, 0.3, 0.6, 0.2

@@ -192,7 +192,7 @@ class Traffic:
     :param sums: where they are added to those of other sessions.
     """
 
-    __slots__ = ("_began", "_sums", "_totals", "came", "due", "last", "sent", "series")
+    __slots__ = ("_began", "_last", "_sums", "_totals", "came", "due", "sent", "series")
 
     def __init__(self, now: float, sums: Sums | None = None) -> None:
         self._sums = sums or Sums()
@@ -205,8 +205,7 @@ class Traffic:
         """When ``look`` has something to do, in monotonic seconds."""
         self._began = now
         self._totals = NOTHING
-        self.last = Period(RATE_SECONDS, NOTHING, self.came[:], self.sent[:])
-        """The last whole period."""
+        self._last = Period(RATE_SECONDS, NOTHING, self.came[:], self.sent[:])
 
     def count_sent(self, messages: list[tuple[int, bytes]]) -> None:
         """Messages leave: (type byte, payload) each."""
@@ -236,7 +235,7 @@ class Traffic:
                 totals[3] - before[3],
             )
             # One assignment, since other threads read it.
-            self.last = Period(seconds, more, self.came, self.sent)
+            self._last = Period(seconds, more, self.came, self.sent)
             self.finish()
 
     def finish(self) -> None:
@@ -244,9 +243,13 @@ class Traffic:
         self._sums.add(self.came, self.sent)
         self.came, self.sent = [0] * _TYPES, [0] * _TYPES
 
+    def period(self) -> Period:
+        """The last whole second, as it was counted."""
+        return self._last
+
     def rates(self) -> Rates:
         """Rates of the last whole second; all zero in the first. From any thread."""
-        seconds, totals, came, sent = self.last
+        seconds, totals, came, sent = self._last
         bytes_in, bytes_out, datagrams_in, datagrams_out = totals
         return Rates(
             bytes_in / seconds,

@@ -12,7 +12,7 @@ import msgspec
 from twisted.logger import Logger
 
 from gamenet.core.text import clean
-from gamenet.errors import QueueFull
+from gamenet.errors import GamenetError, QueueFull
 from gamenet.metrics.guard import Tokens, header_of
 
 if TYPE_CHECKING:
@@ -38,6 +38,13 @@ PlayerId = Annotated[int, msgspec.Meta(ge=1, lt=1 << 32)]
 
 class Nothing(msgspec.Struct, forbid_unknown_fields=True):
     """``{}``: there is nothing to say."""
+
+
+class Drain(msgspec.Struct, forbid_unknown_fields=True):
+    """Have the server emptied; how long that may take, and why."""
+
+    seconds: Annotated[float, msgspec.Meta(gt=0, le=86_400)] | None = None
+    text: Annotated[str, msgspec.Meta(max_length=400)] = ""
 
 
 class Kick(msgspec.Struct, forbid_unknown_fields=True):
@@ -80,16 +87,18 @@ class Refused(Exception):
 class Actions:
     """The actions of one server.
 
-    :param drain: called without arguments to have the server emptied; None where it cannot be.
-    :param dump: called without arguments to have the last minute written down; text that it
-        returns says where. None where there is none.
+    :param drain: called to have the server emptied, with seconds and a text for the players where
+        they are given; False that it returns says that it is being emptied or stopped already.
+        None where it cannot be.
+    :param dump: called to have the last minute written down; text that it returns says where. None
+        where there is none.
     """
 
     def __init__(
         self,
         service: StatusSource,
         access: Access,
-        drain: Callable[[], object] | None,
+        drain: Callable[..., object] | None,
         dump: Callable[[], object] | None,
     ) -> None:
         self._service = service
@@ -103,7 +112,7 @@ class Actions:
             "say": (Say, self._say),
         }
         if drain is not None:
-            offered["drain"] = (Nothing, self._do_drain)
+            offered["drain"] = (Drain, self._do_drain)
         if dump is not None:
             offered["dump"] = (Nothing, self._do_dump)
         self._offered = offered if access.token else {}
@@ -214,14 +223,25 @@ class Actions:
             raise Refused(503, str(error)) from None
         return f"said to {'everybody' if to is None else to.name}"
 
-    def _do_drain(self, asked: Nothing) -> str:
+    def _do_drain(self, asked: Drain) -> str:
         assert self._drain is not None
-        self._drain()
+        has_words = asked.seconds is not None or asked.text
+        try:
+            began = self._drain(asked.seconds, asked.text) if has_words else self._drain()
+        except ValueError as error:
+            raise Refused(400, str(error)) from None
+        except GamenetError as error:
+            raise Refused(409, str(error)) from None
+        if began is False:
+            raise Refused(409, "it is being emptied or stopped already")
         return "draining: newcomers are refused, and players were told"
 
     def _do_dump(self, asked: Nothing) -> str:
         assert self._dump is not None
-        where = self._dump()
+        try:
+            where = self._dump()
+        except GamenetError as error:
+            raise Refused(503, str(error)) from None
         return f"written: {where}" if isinstance(where, str) else "written"
 
     @property

@@ -97,7 +97,7 @@ def _player(
     known = estimator.samples > 0
     connection = host.connection_of(session)
     peer = connection.peer if connection is not None else None
-    seconds, totals, came, sent = session.traffic.last
+    seconds, totals, came, sent = session.traffic.period()
     _, late, early, missing = session.input_figures
     player, outgoing = session.player, session.outgoing
     return {

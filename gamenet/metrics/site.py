@@ -82,7 +82,7 @@ class StatusResource(Resource):
         service: StatusSource,
         reactor: Any = None,
         access: Access | None = None,
-        drain: Callable[[], object] | None = None,
+        drain: Callable[..., object] | None = None,
         dump: Callable[[], object] | None = None,
     ) -> None:
         Resource.__init__(self)
@@ -364,7 +364,7 @@ def status_site(
     *,
     reactor: Any = None,
     access: Access | None = None,
-    drain: Callable[[], object] | None = None,
+    drain: Callable[..., object] | None = None,
     dump: Callable[[], object] | None = None,
 ) -> StatusSite:
     """The factory of the status site, to listen with.
@@ -372,7 +372,8 @@ def status_site(
     :param service: the server it tells about.
     :param reactor: whose timers cut slow clients; None is the one that runs.
     :param access: who may ask; None for whoever reaches the port, and no actions.
-    :param drain: called when the page asks for the server to be emptied.
+    :param drain: called when the page asks for the server to be emptied; with seconds and a text
+        where it says so.
     :param dump: called when the page asks for the last minute to be written down; text that it
         returns says where it is.
     """

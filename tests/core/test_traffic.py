@@ -277,7 +277,7 @@ class SessionTests(SynchronousTestCase):
                 pair.advance(0.025)
             rates = session.traffic.rates().types_out
             counts.append([round(one, 6) for one in (*rates["state"], *rates["input_ack"])])
-            took = session.traffic.last.sent[ACKED_STATE] // ONE
+            took = session.traffic._last.sent[ACKED_STATE] // ONE
             if is_long:
                 self.assertEqual(took, 0)
                 self.assertAlmostEqual(rates["unreliable"].bytes_per_second, 60.0, places=6)
