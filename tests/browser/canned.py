@@ -39,6 +39,8 @@ class CannedSite:
         """Path, authorization and body of each action."""
         self.reply: tuple[int, dict[str, str]] = (200, {"done": "It is done."})
         """What an action is answered."""
+        self.code = 200
+        """Of the answer to ``/api/status``."""
         self.polls = 0
         """How often the status was asked for."""
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
@@ -72,7 +74,7 @@ class CannedSite:
                 if self.path == "/api/status":
                     site.polls += 1
                     body = json.dumps(site.status()).encode()
-                    return self.answer(200, "application/json", body)
+                    return self.answer(site.code, "application/json", body)
                 file = PAGE / (self.path[1:] or "index.html")
                 if file.parent != PAGE or not file.is_file():
                     return self.answer(404, "text/plain", b"no such page\n")

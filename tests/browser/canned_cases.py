@@ -288,6 +288,18 @@ class PollTests(CannedCase):
         """)
         self.browser.wait("a poll at once", lambda: self.site.polls > polls)
 
+    def test_aSiteThatFailsIsNamedAndAskedAgain(self) -> None:
+        self.site.code = 503
+        self.browser.wait(
+            "the problem", lambda: "the status site answers 503" in self.browser.text("#link")
+        )
+        self.site.code = 200
+        self.browser.wait("the server", lambda: self.browser.text("#link") == "Live")
+
+    def complaints(self) -> list[str]:
+        """The browser itself writes down each answer that is an error."""
+        return [line for line in super().complaints() if "503 (Service" not in line]
+
     def test_aRestartedServerStartsTheGraphsAnew(self) -> None:
         self.wait_for_polls(2)
         self.server.more = {"uptime_seconds": 1.0, "cpu_seconds": 0.1, "clock_zero": 77.0}
