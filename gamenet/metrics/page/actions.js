@@ -52,7 +52,7 @@ async function act(name, what, body) {
   let done = false;
   try {
     const reply = await fetch(`api/${name}`, {
-      method: "POST", cache: "no-store", credentials: "omit", redirect: "error",
+      method: "POST", cache: "no-store", redirect: "error",
       headers: { "Authorization": `Bearer ${token}`, "Content-Type": "application/json" },
       body: JSON.stringify(body),
       signal: AbortSignal.timeout(ANSWER_MS),

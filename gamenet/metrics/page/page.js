@@ -43,7 +43,7 @@ async function poll() {
 
 async function ask() {
   const reply = await fetch("api/status", {
-    cache: "no-store", credentials: "omit", redirect: "error", signal: AbortSignal.timeout(ANSWER_MS),
+    cache: "no-store", redirect: "error", signal: AbortSignal.timeout(ANSWER_MS),
   });
   if (!reply.ok) throw new RangeError(`the status site answers ${reply.status}`);
   return reply.json();

@@ -10,7 +10,7 @@ const TILES = {
   "Players": (now) => [`${now.players.length}`,
     `${now.paths.udp ?? 0} udp · ${now.paths.tcp ?? 0} tcp`, [now.players.length], 4],
   "Ticks a second": ({ ticks }) => [ticks.per_second == null ? NONE : ticks.per_second.toFixed(1),
-    `of ${ticks.rate} · ${count(ticks.skipped)} skipped`, [ticks.per_second], ticks.rate || 1],
+    `of ${ticks.rate || NONE} · ${count(ticks.skipped)} skipped`, [ticks.per_second], ticks.rate || 1],
   "Tick late, p99": ({ ticks }) => [millis(over(ticks.late_p99_ms, 1000)),
     `median ${millis(over(ticks.late_p50_ms, 1000))}`, [ticks.late_p99_ms], 5],
   "CPU": (now, was, seconds) => {
