@@ -274,6 +274,13 @@ class ManyPlayersTests(SiteTestCase):
         for _, transport in channels:
             self.assertIn(b" 500 ", transport.value()[:20])
         self.assertEqual(len(self.flushLoggedErrors(TypeError)), 1)
+        for _ in range(5):
+            channel, transport = self.connect()
+            channel.dataReceived(REQUEST)
+            self.clock.pump([0.0, 0.0])
+            self.assertIn(b" 500 ", transport.value()[:20])
+        # A log that each look made longer would be full some day.
+        self.assertEqual(self.flushLoggedErrors(TypeError), [])
         self.server.stats["number"] = 1
         channel, transport = self.connect()
         channel.dataReceived(REQUEST)

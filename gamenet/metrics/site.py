@@ -20,7 +20,7 @@ from gamenet.metrics.actions import MAX_ACTION_BYTES, Actions, Refused
 from gamenet.metrics.files import read_page
 from gamenet.metrics.guard import Access, header_of
 from gamenet.metrics.report import Report, is_draining, is_ready
-from gamenet.metrics.snapshots import Snapshots
+from gamenet.metrics.snapshots import FAILED, Snapshots
 from gamenet.showing import as_json
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ class StatusResource(Resource):
         self._actions = Actions(service, self._access, drain, dump)
         now = service.host.now
         report = Report(service, now(), self._actions.names)
-        self._snapshots = Snapshots(report, reactor, now)
+        self._snapshots = Snapshots(report, reactor, now, service.host.failed)
         self._files = read_page()
         self._open: dict[bytes, Callable[[Request], bytes | None]] = {
             b"/healthz": self._health,
@@ -118,7 +118,7 @@ class StatusResource(Resource):
         try:
             return answer()
         except Exception:
-            log.failure("the status page failed")
+            self._service.host.failed(FAILED)
             return _failed(request)
 
     def _answer(self, request: Request) -> bytes | None:

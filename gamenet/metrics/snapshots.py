@@ -7,14 +7,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from twisted.logger import Logger
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from gamenet.metrics.report import Report, Snapshot
 
-log = Logger()
+FAILED: Final = "the status page failed"
 FRESH_SECONDS: Final = 1.0
 """For so long a snapshot is the newest."""
 
@@ -23,9 +21,17 @@ class Snapshots:
     """Has snapshots made, a share in each turn of the reactor, so that no turn is long.
 
     :param now: monotonic seconds.
+    :param failed: called with words for the log where the exception at hand is a defect.
     """
 
-    def __init__(self, report: Report, reactor: Any, now: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        report: Report,
+        reactor: Any,
+        now: Callable[[], float],
+        failed: Callable[[str], None],
+    ) -> None:
+        self._failed = failed
         self._report = report
         self._reactor = reactor
         self._now = now
@@ -55,7 +61,7 @@ class Snapshots:
         try:
             made = next(self._steps)
         except Exception:
-            log.failure("the status page failed")
+            self._failed(FAILED)
             self._steps = None
             self._tell(None)
             return

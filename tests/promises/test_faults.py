@@ -28,7 +28,7 @@ from twisted.internet import tcp
 from twisted.internet.defer import Deferred
 from twisted.internet.error import CannotListenError, ReactorNotRunning
 from twisted.internet.interfaces import IReactorFDSet
-from twisted.logger import capturedLogs, globalLogPublisher
+from twisted.logger import Logger, capturedLogs, globalLogPublisher
 from twisted.protocols.tls import TLSMemoryBIOProtocol
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
@@ -2020,7 +2020,8 @@ class ProcessTests(FaultCase):
     )
     def test_the_status_site(self) -> None:
         machine = Machine(Network())
-        source: Any = SimpleNamespace(host=SimpleNamespace(now=machine.seconds), running=1)
+        host = SimpleNamespace(now=machine.seconds, failed=Logger().failure)
+        source: Any = SimpleNamespace(host=host, running=1)
         service = daemon.StatusService(source, parse_listen("8000", "status"), machine)
         for error in (*failing(*LISTEN), CannotListenError("", 8000, os_error("EADDRINUSE"))):
             self.strike(machine, "listenTCP", error)
@@ -2040,7 +2041,7 @@ class ProcessTests(FaultCase):
         breaks = self.callback()
 
         class Source:
-            host: Any = SimpleNamespace(now=lambda: 0.0)
+            host: Any = SimpleNamespace(now=lambda: 0.0, failed=Logger().failure)
             errors = 0
 
             @property
@@ -2062,7 +2063,7 @@ class ProcessTests(FaultCase):
     def test_a_snapshot_for_the_status_site(self) -> None:
         made = self.callback(then=lambda: iter(["a snapshot"]))
         report: Any = SimpleNamespace(make=lambda: (made() for _ in range(1)), took=None)
-        snapshots = Snapshots(report, None, lambda: 0.0)
+        snapshots = Snapshots(report, None, lambda: 0.0, Logger().failure)
         told: list[Any] = []
         snapshots.ask(told.append)
         self.assertEqual(told, [None])
