@@ -242,10 +242,20 @@ class ActionTests(CannedCase):
         self.browser.type("#token", "secret")
         self.browser.click("#drain")
         self.browser.press(ESCAPE)
+        self.assertEqual(self.site.posted, [])
         self.browser.click("#drain")
         self.browser.click("#ask-yes")
         self.wait_for_answer("It is done.")
-        self.assertEqual(self.site.posted, [("/api/drain", "Bearer secret", {})])
+        self.browser.click("#drain")
+        self.browser.type("#ask-reason", "a new map")
+        self.browser.ask("document.getElementById('ask-seconds').value = '60'")
+        self.browser.click("#ask-yes")
+        self.browser.wait("another request", lambda: len(self.site.posted) == 2)
+        self.assertEqual(
+            [body for _, _, body in self.site.posted],
+            [{"seconds": None, "text": ""}, {"seconds": 60, "text": "a new map"}],
+        )
+        self.assertEqual(self.site.posted[0][:2], ("/api/drain", "Bearer secret"))
         self.server.more = {"draining": True}
         self.browser.wait("the badge", lambda: self.browser.text("#badges") == "draining")
 

@@ -7,6 +7,7 @@ const ANSWER_MS = 10000;
 const MOST_ANSWERS = 30;
 const TOAST_MS = 6000;
 const BANS = [["10 minutes", 600], ["1 hour", 3600], ["1 day", 86400], ["1 week", 604800], ["30 days", 2592000]];
+const DRAINS = [["as long as the server is set to", 0], ["1 minute", 60], ["5 minutes", 300], ["15 minutes", 900], ["1 hour", 3600]];
 
 let names = []; // of what the server offers; replaced when that changes
 
@@ -108,10 +109,10 @@ async function ban(player) {
 
 async function drain() {
   const wish = await ask({
-    title: "Drain the server?", yes: "Drain",
-    text: "Newcomers are refused and all players are told. The server ends when the last one has left, or at its deadline. There is no way back.",
+    title: "Drain the server?", yes: "Drain", spans: DRAINS, why: "Reason, which all players read",
+    text: "Newcomers are refused and all players are told. The server ends when the last one has left, or after this time. There is no way back.",
   });
-  if (wish) await act("drain", "Drain", {});
+  if (wish) await act("drain", "Drain", { seconds: wish.seconds || null, text: wish.text });
 }
 
 $("drain").addEventListener("click", drain);
