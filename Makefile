@@ -27,11 +27,12 @@ OUT ?= benchmarks/results/latest.json
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help demo test fuzz check bench-quick bench-trust flood soak docs plots clean distclean setup dist format \
-	style types layers packaging compiled compiled-copy news bench peers
+	style types layers packaging compiled compiled-copy news bench peers test-browser screenshots
 
 help:
 	@echo 'make demo         play: a server and 50 bots for 20 seconds, and what was measured'
 	@echo 'make test         the test suite under pytest, then under trial'
+	@echo 'make test-browser look at the live page in a real, headless Chromium'
 	@echo 'make fuzz         throw SECONDS=600 of damaged input at every parser'
 	@echo 'make check        everything that must hold before a change goes in, tests included'
 	@echo 'make bench        a table: gamenet beside its peers; WORKLOADS="W1 W3" RUNS=5 OUT=file.json'
@@ -42,6 +43,7 @@ help:
 	@echo 'make docs         build the documentation into docs/_build/html'
 	@echo 'make plots        draw what docs/plots has, and write its figures.json'
 	@echo 'make dist         the source distribution and the wheel, into dist/'
+	@echo 'make screenshots  take the pictures in docs/images'
 	@echo 'make format       rewrite the code in the project'\''s style'
 	@echo 'make news         what the next release will say it changed'
 	@echo 'make clean        remove what the other targets made, except the environment in $(VENV)'
@@ -109,6 +111,10 @@ soak: $(STAMP)
 test: $(STAMP)
 	$(BIN)/python -m pytest
 	$(BIN)/python -m twisted.trial tests
+
+# Not part of `make test`, which needs no browser.
+test-browser: $(STAMP)
+	@$(BIN)/python -m tests.browser
 
 # The kept inputs are run by `make test`, everywhere and without the fuzzer.
 fuzz: $(FUZZER)
@@ -179,6 +185,9 @@ dist: $(STAMP)
 	@rm -rf dist
 	@$(BIN)/python -m build --outdir dist . >dist.log 2>&1 || { tail -n 20 dist.log >&2; exit 1; }
 	@rm -f dist.log; ls -1 dist/*
+
+screenshots: $(PLOTTER)
+	@$(BIN)/python -m tests.browser --screenshots docs/images
 
 news: $(STAMP)
 	$(BIN)/python tests/packaging/check_news.py
