@@ -299,9 +299,12 @@ class Daemon:
         until = time.monotonic() + ANSWER_SECONDS
         while self.udp().waiting and time.monotonic() < until:
             time.sleep(0.02)
-        # Two answers in a row: what was read before the first is acted on before the second.
-        self.status()
-        return self.status()
+        # Two looks in a row: what was read before the first is acted on before the second. The
+        # server does not look anew for each who asks.
+        first = self.status()["snapshot"]["number"]
+        while (found := self.status())["snapshot"]["number"] == first:
+            time.sleep(0.05)
+        return found
 
 
 class Udp(NamedTuple):

@@ -13,6 +13,7 @@ from gamenet.core.wire import STATE, MessageType
 from gamenet.metrics import players, report, status_site
 from gamenet.metrics.players import EVERY, POINTS
 from gamenet.metrics.report import PLAYERS_A_TURN
+from gamenet.metrics.snapshots import BURST
 from gamenet.samples import MAX_SAMPLES
 from tests.status import Server, SiteTestCase
 
@@ -152,15 +153,32 @@ class SharingTests(SiteTestCase):
 
     def test_all_who_ask_within_a_second_get_the_same(self) -> None:
         made = self.count_snapshots()
+        for _ in range(BURST):
+            self.get(b"/api/status")
+        self.assertEqual(len(made), BURST)
         bodies = {self.get(b"/api/status")[2] for _ in range(10)}
         self.get(b"/metrics")
-        self.assertEqual((len(bodies), len(made)), (1, 1))
+        self.assertEqual((len(bodies), len(made)), (1, BURST))
         self.clock.advance(0.999)
         self.get(b"/api/status")
-        self.assertEqual(len(made), 1)
+        self.assertEqual(len(made), BURST)
         self.clock.advance(0.001)
         self.get(b"/api/status")
-        self.assertEqual(len(made), 2)
+        self.assertEqual(len(made), BURST + 1)
+
+    def test_however_many_ask_there_is_one_a_second(self) -> None:
+        made = self.count_snapshots()
+        for _ in range(600):
+            self.get(b"/api/status")
+            self.clock.advance(0.1)
+        self.assertLessEqual(len(made), 60 + BURST)
+
+    def test_whoever_asks_once_a_second_always_gets_a_new_one(self) -> None:
+        numbers = []
+        for pause in (0.97, 1.03, 0.98, 1.02) * 5:
+            numbers.append(self.status()["snapshot"]["number"])
+            self.clock.advance(pause)
+        self.assertEqual(len(set(numbers)), len(numbers))
 
     def test_nobody_looks_nothing_happens(self) -> None:
         made = self.count_snapshots()

@@ -35,7 +35,7 @@ from gamenet.demo.bots import (
 )
 from gamenet.demo.child import Child, taken
 from gamenet.demo.report import LiveLine, Problems, Report, added, blank, causes, rounded
-from gamenet.demo.status import Sample, ask
+from gamenet.demo.status import Sample, ask, ask_anew
 from gamenet.errors import GamenetError
 
 if TYPE_CHECKING:
@@ -153,7 +153,7 @@ class Demo:
             return None
         report, well = self._bots_report(bots)
         self._settle()
-        last = ask(self._status)
+        last = ask_anew(self._status)
         if last is None:
             self.problems.add("the server did not say how it ended")
         ended = self._stop(self._server)

@@ -7,11 +7,15 @@ from __future__ import annotations
 
 import http.client
 import json
+import time
 from dataclasses import dataclass
 from typing import Any, Final, Self
 
 ANSWER_SECONDS: Final = 0.5
 """How long the page may take to answer."""
+ANEW_SECONDS: Final = 2.0
+"""Twice the time after which it looks anew."""
+POLL_SECONDS: Final = 0.1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,3 +64,15 @@ def ask(address: str) -> dict[str, Any] | None:
     finally:
         page.close()
     return found if isinstance(found, dict) else None
+
+
+def ask_anew(address: str) -> dict[str, Any] | None:
+    """As ``ask``, of a moment after this call: the page does not look anew for each who asks."""
+    first = ask(address)
+    end = time.monotonic() + ANEW_SECONDS
+    while first is not None and time.monotonic() < end:
+        found = ask(address)
+        if found is None or found["snapshot"] != first["snapshot"]:
+            return found
+        time.sleep(POLL_SECONDS)
+    return None

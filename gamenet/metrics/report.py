@@ -84,7 +84,7 @@ def status(service: StatusSource, started: float) -> dict[str, Any]:
 
 
 class Snapshot:
-    """How the server did at one moment; made once for all who ask within a second.
+    """How the server did at one moment; made once for all who ask about then.
 
     :param made: when it was begun, in monotonic seconds.
     """

@@ -91,7 +91,7 @@ class StatusResource(Resource):
         self._actions = Actions(service, self._access, drain, dump)
         now = service.host.now
         report = Report(service, now(), self._actions.names)
-        self._snapshots = Snapshots(report, reactor, now, service.host.failed)
+        self._snapshots = Snapshots(report, reactor, now, self._failed)
         self._files = read_page()
         self._open: dict[bytes, Callable[[Request], bytes | None]] = {
             b"/healthz": self._health,
@@ -118,8 +118,12 @@ class StatusResource(Resource):
         try:
             return answer()
         except Exception:
-            self._service.host.failed(FAILED)
+            self._failed(FAILED)
             return _failed(request)
+
+    def _failed(self, what: str) -> None:
+        """The exception at hand is a defect: a traceback in the log, once in a while."""
+        self._service.host.failed(what)
 
     def _answer(self, request: Request) -> bytes | None:
         """The body; None if it comes later."""

@@ -1,4 +1,4 @@
-"""One snapshot for everybody who asks within a second, and none where nobody does.
+"""One snapshot a second for everybody who asks, and none where nobody does.
 
 Layer 4. Runs on: the reactor thread.
 """
@@ -7,14 +7,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from gamenet.core.rates import Bucket
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from gamenet.metrics.report import Report, Snapshot
 
 FAILED: Final = "the status page failed"
-FRESH_SECONDS: Final = 1.0
-"""For so long a snapshot is the newest."""
+PER_SECOND: Final = 1.0
+"""Snapshots in the long run, however many ask."""
+BURST: Final = 4
+"""So many after a rest: whoever asks now and then, or twice in a row, gets what is so now."""
 
 
 class Snapshots:
@@ -36,23 +40,26 @@ class Snapshots:
         self._reactor = reactor
         self._now = now
         self._newest: Snapshot | None = None
+        self._bucket = Bucket(PER_SECOND, BURST, now())
         self._steps: Iterator[Snapshot | None] | None = None
         self._took = 0.0
         self._waiting: list[Callable[[Snapshot | None], None]] = []
 
     def ask(self, answer: Callable[[Snapshot | None], None]) -> None:
-        """Have *answer* called with a snapshot that is fresh, or None if that fails.
+        """Have *answer* called with a snapshot, or None if that fails.
 
-        It is called at once where there is little to do.
+        It is a new one, unless too many were made of late, and the newest one then. It is called at
+        once where there is little to do.
         """
-        newest = self._newest
-        if newest is not None and 0 <= self._now() - newest.made < FRESH_SECONDS:
-            answer(newest)
-            return
-        self._waiting.append(answer)
         if self._steps is None:
+            if not self._bucket.allows(1.0, self._now()) and self._newest is not None:
+                answer(self._newest)
+                return
             self._steps = self._report.make()
+            self._waiting.append(answer)
             self._step()
+        else:
+            self._waiting.append(answer)
 
     def _step(self) -> None:
         """Do the next share, and see to the one after it."""

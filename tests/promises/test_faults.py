@@ -2020,8 +2020,7 @@ class ProcessTests(FaultCase):
     )
     def test_the_status_site(self) -> None:
         machine = Machine(Network())
-        host = SimpleNamespace(now=machine.seconds, failed=Logger().failure)
-        source: Any = SimpleNamespace(host=host, running=1)
+        source: Any = SimpleNamespace(host=SimpleNamespace(now=machine.seconds), running=1)
         service = daemon.StatusService(source, parse_listen("8000", "status"), machine)
         for error in (*failing(*LISTEN), CannotListenError("", 8000, os_error("EADDRINUSE"))):
             self.strike(machine, "listenTCP", error)
