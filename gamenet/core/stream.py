@@ -151,7 +151,7 @@ class Incoming:
     def __init__(self, window_messages: int, window_bytes: int) -> None:
         self._window_messages = window_messages
         self._window_bytes = window_bytes
-        self._half_bytes = window_bytes / 2
+        self._half_bytes = (window_bytes + 1) // 2
         if MAX_FRAME_BYTES <= window_bytes < 2 * MAX_FRAME_BYTES:
             # What is left has room for a frame of any size, so that none waits for a late ACK.
             self._half_bytes = window_bytes - MAX_FRAME_BYTES
