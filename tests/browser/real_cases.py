@@ -175,3 +175,16 @@ class ServerTests(RealCase):
                 self.assertEqual(self.browser.ask(NAMES), [])
                 self.assertFalse(self.browser.ask("return document.title.startsWith('✕')"))
                 self.browser.open("about:blank")
+
+    def test_aDrainIsSeenAndPlayersAreTold(self) -> None:
+        with player(self.server.address, "ada") as ada:
+            self.wait_for_names("ada")
+            self.browser.type("#token", TOKEN)
+            self.browser.click("#drain")
+            self.browser.click("#ask-yes")
+            self.wait_for_answer("Drain: draining")
+            self.browser.wait("the badge", lambda: "draining" in self.browser.text("#badges"))
+            ada.wait_for("heard Maintenance is due.")
+            with player(self.server.address, "bob") as bob:
+                bob.wait_for("refused DRAINING")
+            self.browser.wait("a refusal", lambda: "draining" in self.browser.text("#refusals"))
