@@ -64,6 +64,9 @@ class Server(Service):
     def game_stats(self) -> dict[str, float]:
         return {"rate": 1.0}
 
+    def failed(self, text: str) -> None:
+        raise AssertionError(text)
+
     def reconfigure(self, config: ServerConfig) -> None:
         self.config = config
 
