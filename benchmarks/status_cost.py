@@ -215,6 +215,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         "alone_us": round(whole, 2),
         "watched_us": round(statistics.median(watched), 2),
         "percent": round(100 * extra / whole, 2),
+        "percent_of_medians": round(100 * (statistics.median(watched) / whole - 1), 2),
         "percent_quartiles": [round(100 * low / whole, 2), round(100 * high / whole, 2)],
         "bar_percent": BAR,
         "asked_per_second": round(asked / (options.seconds + SETTLE_SECONDS), 1),

@@ -15,6 +15,7 @@ import sys
 from typing import TYPE_CHECKING, Any, Final
 
 from twisted.internet import udp
+from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IReactorFDSet
 
 from gamenet.core.wire import MAX_DATAGRAM_BYTES
@@ -68,6 +69,7 @@ class BudgetedPort(udp.Port):
         # One byte more than allowed, so that a longer datagram shows instead of being cut.
         udp.Port.__init__(self, port, protocol, interface, MAX_DATAGRAM_BYTES + 1, reactor)
         self._opened = opened
+        self._made: socket.socket | None = None
         self._budget = budget
         self._buffer_bytes = buffer_bytes
         self.granted: tuple[int, ...] = ()
@@ -82,7 +84,17 @@ class BudgetedPort(udp.Port):
         except OSError:
             created.close()
             raise
+        self._made = created
         return created
+
+    def startListening(self) -> None:
+        """Open it. Where it cannot be bound, Twisted leaves its socket to the garbage collector."""
+        try:
+            udp.Port.startListening(self)
+        except CannotListenError:
+            if self._made is not None:
+                self._made.close()
+            raise
 
     def _make_ready(self, created: socket.socket) -> None:
         # Whoever opened it has said which families it is for, and may have meant both; and may have

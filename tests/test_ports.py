@@ -11,6 +11,7 @@ import errno
 import socket
 from typing import TYPE_CHECKING, Any
 
+from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IReactorFDSet
 from twisted.logger import LogLevel, capturedLogs
 from twisted.trial.unittest import SynchronousTestCase
@@ -456,6 +457,25 @@ class ErrorTests(PortCase):
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
         self.assertEqual(port.protocol._counters.drop_datagram_defect, 3)
         self.assertIn(port, self.reactor.readers)
+
+    def test_a_port_that_is_taken_leaves_no_socket_open(self) -> None:
+        made: list[socket.socket] = []
+        original = ports.BudgetedPort._make_ready
+
+        def make_ready(port: ports.BudgetedPort, created: socket.socket) -> None:
+            made.append(created)
+            original(port, created)
+
+        self.patch(ports.BudgetedPort, "_make_ready", make_ready)
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
+            other.bind((LOOPBACK, 0))
+            factory = GameServerFactory(
+                Recorder(), ServerConfig(insecure=True), reactor=SocketReactor()
+            )
+            self.assertRaises(
+                CannotListenError, factory.listen_udp, other.getsockname()[1], LOOPBACK
+            )
+        self.assertEqual([each.fileno() for each in made], [-1])
 
     def test_sending_after_the_close_is_counted(self) -> None:
         port = self.open()

@@ -21,6 +21,8 @@ REFUSAL_FIXES: Final[dict[RefusalReason, str]] = {
     "later, or have its operator raise max_players or max_players_per_address",
     RefusalReason.BUSY: "the server lets nobody in at the moment, or too many logins have failed: "
     "try again after the pause that it asks for, or in a moment",
+    RefusalReason.DRAINING: "its operator is emptying the server for maintenance: come back after "
+    "the pause that it asks for",
     RefusalReason.DUPLICATE: "somebody plays under this name, maybe yourself in another window: "
     "leave there, or give another name with --user",
     RefusalReason.BANNED: "the server's operator or its game keeps this account or address out: "

@@ -32,6 +32,7 @@ STOP_SECONDS: Final = 30.0
 MOST_LINES: Final = 200
 """Of what it prints, kept to be shown if it fails."""
 MARK: Final = "gamenet.testing.live: "
+_DECODER: Final = json.JSONDecoder()
 """Before the one line that is meant for us."""
 
 
@@ -110,9 +111,13 @@ class LiveServer:
         """Keep what it prints, for it would wait if nobody read it."""
         assert self._process.stdout is not None
         for line in self._process.stdout:
-            if line.startswith(MARK):
-                self._answers.put(json.loads(line.removeprefix(MARK)))
-            else:
+            # What threads print can come between the parts of a line.
+            before, mark, after = line.partition(MARK)
+            if mark:
+                answer, end = _DECODER.raw_decode(after)
+                self._answers.put(answer)
+                line = before + after[end:].lstrip("\n")
+            if line:
                 self._lines.append(line)
         self._answers.put({})
 
@@ -162,7 +167,9 @@ class LiveServer:
 
 
 def _tell(**answer: str) -> None:
-    print(MARK + json.dumps(answer), flush=True)
+    # In one piece, whatever the buffer of the stream is.
+    sys.stdout.write(f"{MARK}{json.dumps(answer)}\n")
+    sys.stdout.flush()
 
 
 def _put_when_over(over: SimpleQueue[object], wait: Callable[[], object]) -> None:

@@ -132,6 +132,8 @@ EXCLUDED = {
     "listening.Listening._adopt os.close": "closes what was duplicated a moment ago",
     "listening.Listening._adopt_udp os.close": "closes what was duplicated a moment ago",
     "low_latency.LowLatencyProtocol.startProtocol sendto as a value": _LATER,
+    "ports.BudgetedPort.startListening except CannotListenError": "struck in tests/test_ports.py",
+    "ports.BudgetedPort.startListening startListening": "as its handler",
     "ports.adopt stopListening": "takes back what was opened a moment ago",
     "metrics.files.read_page read_bytes": "a file of the package itself",
     "metrics.site.StatusChannel._cut abortConnection": _ABORT,
