@@ -138,7 +138,8 @@ def _write(folder: _Folder, lines: Iterable[bytes]) -> str:
             folder.remove(name)
         raise
     with suppress(OSError):
-        for old in folder.records()[:-MAX_FILES]:
+        # The new one stays, also where others have names of a later time.
+        for old in [each for each in folder.records() if each != name][: 1 - MAX_FILES]:
             folder.remove(old)
     return name
 

@@ -170,6 +170,13 @@ class FolderTests(FolderCase):
         self.assertEqual(left[0], "gamenet-20260121T000000Z-1-00.jsonl")
         self.assertEqual([name for name in self.names() if name in others], others)
 
+    def test_theNewOneIsKeptAlsoWhenTheClockWasSetBack(self) -> None:
+        for day in range(10, 20):
+            (self.path / f"gamenet-299901{day}T000000Z-1-00.jsonl").touch()
+        newest = Path(RecordFolder(str(self.path)).write([])).name
+        self.assertIn(newest, self.names())
+        self.assertEqual(len(self.names()), MAX_FILES)
+
     def test_manyInASecondHaveNamesOfTheirOwn(self) -> None:
         folder = RecordFolder(str(self.path))
         self.assertEqual(len({folder.write([b"x"]) for _ in range(5)}), 5)
