@@ -139,7 +139,8 @@ def _write(folder: _Folder, lines: Iterable[bytes]) -> str:
         raise
     with suppress(OSError):
         # The new one stays, also where others have names of a later time.
-        for old in [each for each in folder.records() if each != name][: 1 - MAX_FILES]:
+        others = [each for each in folder.records() if each != name]
+        for old in others[: max(0, len(others) + 1 - MAX_FILES)]:
             folder.remove(old)
     return name
 
