@@ -20,6 +20,7 @@ from twisted.logger import ILogObserver, Logger, LogLevel, globalLogPublisher
 from zope.interface import implementer
 
 from gamenet._version import __version__
+from gamenet.errors import ConfigError
 from gamenet.record_folder import RecordError, RecordFolder
 from gamenet.recorder import KEPT_SECONDS, Recorder, encoded
 
@@ -67,6 +68,11 @@ class FlightRecorder(Service):
     def startService(self) -> None:
         """Begin to listen."""
         Service.startService(self)
+        try:
+            self._folder.check()
+        except ConfigError as error:
+            # It was in order when the command line was read, maybe as root.
+            log.warn("no flight record could be written: {error}", error=str(error))
         host = self._server.host
         host.turn.listener = self._recorder.hear
         self._sampled_at = host.now()

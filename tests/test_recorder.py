@@ -384,6 +384,17 @@ class FlightTests(FolderCase):
         self.assertIn("there is no flight record: cannot write into", formatEvent(event))
         self.assertRaises(RecordError, self.flight.dump)
 
+    def test_aFolderThatCannotBeUsedIsSaidAtTheStart(self) -> None:
+        server: Any = SimpleNamespace(host=self.made.server.host, facade=None)
+        folder = str(self.path / "absent")
+        flight = FlightRecorder(server, folder, self.made.server.machine)
+        with capturedLogs() as logs:
+            flight.startService()
+        self.addCleanup(flight.stopService)
+        (event,) = logs
+        self.assertIn("no flight record could be written: record_dir: ", formatEvent(event))
+        self.assertIn(folder, formatEvent(event))
+
     def test_theEndLeavesNothing(self) -> None:
         self.flight.stopService()
         self.assertNotIn(self.flight, globalLogPublisher._observers)

@@ -2251,7 +2251,7 @@ class ProcessTests(FaultCase):
     def test_no_thread_to_watch_with(self) -> None:
         host: Any = SimpleNamespace(now=lambda: 0.0)
         server: Any = SimpleNamespace(host=host, bridge=Bridge(), thread=SimpleNamespace(ident=1))
-        service = stuck.StuckService(server, 0.1, 10.0, None, print)
+        service = stuck.StuckService(server, 0.1, None, print)
         service.running = 1
         self.strike(threading.Thread, "start", RuntimeError("no thread"), by="stuck")
         with capturedLogs() as logs:
