@@ -2299,7 +2299,7 @@ class ProcessTests(FaultCase):
         self.assertEqual(told, [None])
         self.assertEqual(len(self.flushLoggedErrors(Fault)), 1)
 
-    @row(at("daemon.Daemon._end", "_reactor.stop", "except ReactorNotRunning"))
+    @row(at("daemon.Daemon._end", "_reactor.stop", "suppress ReactorNotRunning"))
     def test_a_game_that_ends_when_all_has_ended(self) -> None:
         stops = self.callback(ReactorNotRunning())
         made: Any = SimpleNamespace(_reactor=SimpleNamespace(stop=stops))
