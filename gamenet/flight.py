@@ -110,6 +110,8 @@ class FlightRecorder(Service):
             fields["refusals"] = changed
         if host.is_stalled:
             fields["stalled"] = True
+        if self._server.draining:
+            fields["draining"] = True
         host.beat_late_lately = 0.0
         self._counts, self._refusals, self._sampled_at = counts, refusals, now
         self._recorder.note("second", **fields)

@@ -229,8 +229,8 @@ class FlightTests(FolderCase):
     def setUp(self) -> None:
         super().setUp()
         self.made = World(self, resume_seconds=30.0)
-        server: Any = SimpleNamespace(host=self.made.server.host, facade=None)
-        self.flight = FlightRecorder(server, str(self.path), self.made.server.machine)
+        self.server: Any = SimpleNamespace(host=self.made.server.host, facade=None, draining=False)
+        self.flight = FlightRecorder(self.server, str(self.path), self.made.server.machine)
         self.flight.startService()
         self.addCleanup(self.flight.stopService)
 
@@ -281,6 +281,14 @@ class FlightTests(FolderCase):
         self.assertEqual([line["players"] for line in seconds][-1], 1)
         self.assertEqual([line["beat_late_ms"] for line in seconds].count(250.0), 1)
         self.assertNotIn("refusals", seconds[-1])
+
+    def test_thatTheServerIsBeingEmptied(self) -> None:
+        self.made.run(1.1)
+        self.server.draining = True
+        self.made.run(1.0)
+        before, after = self.lines("second")
+        self.assertNotIn("draining", before)
+        self.assertTrue(after["draining"])
 
     def test_refusalsByReason(self) -> None:
         host = self.made.server.host
@@ -385,9 +393,8 @@ class FlightTests(FolderCase):
         self.assertRaises(RecordError, self.flight.dump)
 
     def test_aFolderThatCannotBeUsedIsSaidAtTheStart(self) -> None:
-        server: Any = SimpleNamespace(host=self.made.server.host, facade=None)
         folder = str(self.path / "absent")
-        flight = FlightRecorder(server, folder, self.made.server.machine)
+        flight = FlightRecorder(self.server, folder, self.made.server.machine)
         with capturedLogs() as logs:
             flight.startService()
         self.addCleanup(flight.stopService)
