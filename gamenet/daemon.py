@@ -191,8 +191,8 @@ class Daemon(MultiService):
         self._flight = FlightRecorder(self.server, plan.config.record_dir, reactor)
         self._flight.setServiceParent(self)
         self._systemd.on_starved = lambda: self._flight.write_down("stands still")
-        seconds, log_seconds = plan.config.held_up_seconds, plan.config.log_seconds
-        stuck = StuckService(self.server, seconds, log_seconds, reactor, self._flight.held_up)
+        seconds = plan.config.held_up_seconds
+        stuck = StuckService(self.server, seconds, reactor, self._flight.held_up)
         stuck.setServiceParent(self)
 
     def setServiceParent(self, parent: Any) -> None:
@@ -249,7 +249,8 @@ class Daemon(MultiService):
         MultiService.startService(self)
         if getattr(os, "geteuid", lambda: 1)() == 0:
             log.warn(
-                "running as root, which a server needs only to open ports; give --uid to twistd"
+                "running as root, which a server needs only to open ports; start it as another "
+                "user, or under twistd with --uid"
             )
         self._heed("SIGHUP", self.reload)
         self._heed("SIGUSR1", self.drain)
@@ -312,13 +313,11 @@ class Daemon(MultiService):
             log.info("the game is over")
         else:
             _exit_status = 1
-        if self._end() and not well:
+        self._end()
+        if not well:
             self._flight.write_down("crash")
 
-    def _end(self) -> bool:
-        """End the process; False if it is ending already."""
-        try:
+    def _end(self) -> None:
+        """End the process, unless it is ending already."""
+        with contextlib.suppress(ReactorNotRunning):
             self._reactor.stop()
-        except ReactorNotRunning:
-            return False
-        return True

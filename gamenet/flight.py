@@ -20,6 +20,7 @@ from twisted.logger import ILogObserver, Logger, LogLevel, globalLogPublisher
 from zope.interface import implementer
 
 from gamenet._version import __version__
+from gamenet.errors import ConfigError
 from gamenet.record_folder import RecordError, RecordFolder
 from gamenet.recorder import KEPT_SECONDS, Recorder, encoded
 
@@ -67,6 +68,11 @@ class FlightRecorder(Service):
     def startService(self) -> None:
         """Begin to listen."""
         Service.startService(self)
+        try:
+            self._folder.check()
+        except ConfigError as error:
+            # It was in order when the command line was read, maybe as root.
+            log.warn("no flight record could be written: {error}", error=str(error))
         host = self._server.host
         host.turn.listener = self._recorder.hear
         self._sampled_at = host.now()
@@ -104,6 +110,8 @@ class FlightRecorder(Service):
             fields["refusals"] = changed
         if host.is_stalled:
             fields["stalled"] = True
+        if self._server.draining:
+            fields["draining"] = True
         host.beat_late_lately = 0.0
         self._counts, self._refusals, self._sampled_at = counts, refusals, now
         self._recorder.note("second", **fields)

@@ -138,7 +138,9 @@ def _write(folder: _Folder, lines: Iterable[bytes]) -> str:
             folder.remove(name)
         raise
     with suppress(OSError):
-        for old in folder.records()[:-MAX_FILES]:
+        # The new one stays, also where others have names of a later time.
+        others = [each for each in folder.records() if each != name]
+        for old in others[: max(0, len(others) + 1 - MAX_FILES)]:
             folder.remove(old)
     return name
 

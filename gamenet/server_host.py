@@ -481,6 +481,10 @@ class ServerHost(ServerCommands):
         """Let nobody join any more."""
         self.closed_because = reason
 
+    def can_ban(self, player_id: int) -> bool:
+        """Whether it still is known by what to ban a player."""
+        return any(self._came_as.peek(player_id) or ())
+
     def ban(self, player_id: int, seconds: float) -> None:
         account, address = self._came_as.get(player_id)
         bans = {key: until for key, until in self._bans.items() if until > self.time}

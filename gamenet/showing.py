@@ -75,6 +75,7 @@ def as_json(value: Any) -> bytes:
         found = msgspec.json.encode(value)
         if found.isascii():
             return found
+        return json.dumps(json.loads(found)).encode("ascii")
     except UnicodeEncodeError:
         pass  # half of a surrogate pair, which JSON can spell
     return json.dumps(value, default=_decoded, allow_nan=False).encode("ascii")

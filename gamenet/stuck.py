@@ -61,7 +61,6 @@ class StuckWatch:
     """Looks at a server's threads, many times a second.
 
     :param seconds: how long one may be held up before it is told.
-    :param log_seconds: from one line about a thread to the next.
     :param tell: called with what was found, each time that something new is held up.
     """
 
@@ -71,14 +70,12 @@ class StuckWatch:
         bridge: Bridge,
         threads: Threads,
         seconds: float,
-        log_seconds: float,
         tell: Callable[[Held], object],
     ) -> None:
         self._host = host
         self._bridge = bridge
         self._threads = threads
         self._seconds = seconds
-        self._log_seconds = log_seconds
         self._tell = tell
         self._seen: dict[Who, float] = {}
         """What was held up last, by the time at which it should have been over."""
@@ -127,7 +124,7 @@ class StuckWatch:
             self._untold[who] += 1
             self._tell(held)
         if may_log:
-            self._silent_until[who] = now + self._log_seconds
+            self._silent_until[who] = now + self._host.config.log_seconds
             count, self._untold[who] = self._untold[who], 0
             _say(held, max(1, count))
 
@@ -180,13 +177,11 @@ class StuckService(Service):
         self,
         server: GameServerService,
         seconds: float,
-        log_seconds: float,
         reactor: Any,
         tell: Callable[[Held], object],
     ) -> None:
         self._server = server
         self._seconds = seconds
-        self._log_seconds = log_seconds
         self._reactor = reactor
         self._tell = tell
         self._watch: StuckWatch | None = None
@@ -206,7 +201,6 @@ class StuckService(Service):
             server.bridge,
             Threads(threading.get_ident(), server.thread.ident),
             self._seconds,
-            self._log_seconds,
             self._tell,
         )
         try:

@@ -42,6 +42,10 @@ class Served(Protocol):
     def bridge(self) -> Bridge | None:
         """Where the game's loop takes its events."""
 
+    @property
+    def draining(self) -> bool:
+        """Whether it is being emptied."""
+
     def game_stats(self) -> dict[str, float]:
         """How the game's loop is doing."""
 
@@ -146,7 +150,8 @@ class SystemdService(Service):
 
     def _new_status(self) -> str:
         host, stats = self._served.host, self._served.game_stats()
-        self._status = f"STATUS={len(host.seats)} of {host.registry.max_players} players"
+        draining = "draining, " if self._served.draining else ""
+        self._status = f"STATUS={draining}{len(host.seats)} of {host.registry.max_players} players"
         if rate := stats.get("rate"):
             self._status += f", {stats['per_second']:.0f} of {rate:g} ticks a second"
         return self._status

@@ -153,6 +153,10 @@ class Options(AuthOptions, usage.Options):
         """:raises ConfigError: whatever is wrong first."""
         status = self["status"]
         place = None if status is None else parse_listen(status, "status")
+        if place is not None and place.endpoint:
+            raise ConfigError(
+                "status", f"{status!r} is not served; write a port: tcp:9777[:interface=ADDRESS]"
+            )
         if place is not None and not place.interface:
             place.interface = "127.0.0.1"
         log_format = choose(self["log-format"], self.parent)
@@ -216,6 +220,7 @@ def effective(plan: Plan) -> list[str]:
         f"status = {_spell(plan.status and repr(plan.status))}",
         f"status_host = {_spell(sorted(plan.access.hosts))}",
         f"status_actions = {_spell(bool(plan.access.token))}",
+        f"log_format = {_spell(plan.log_format)}",
     ]
     for item in dataclasses.fields(plan.config):
         value = getattr(plan.config, item.name)

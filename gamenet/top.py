@@ -26,6 +26,8 @@ ANSWER_SECONDS: Final = 5.0
 """How long the site may take to answer."""
 MAX_ANSWER_BYTES: Final = 16 * 1024 * 1024
 MAX_NAME_CHARACTERS: Final = 24
+MAX_REFUSAL: Final = 200
+"""Characters of what a site says where it gives no answer."""
 COLUMNS: Final = (
     "player", "path", "quality", "rtt ms", "jitter", "loss in", "out", "B/s in", "out", "queued",
 )  # fmt: skip
@@ -75,6 +77,9 @@ class Site:
             found = json.loads(answer.read(MAX_ANSWER_BYTES))
             if answer.status == 200 and isinstance(found, dict) and "players" in found:
                 return found
+            if isinstance(found, dict) and isinstance(found.get("error"), str):
+                # A name that the site does not know, for one; it says what to do.
+                raise NoAnswer(f"{self.name} refuses: {clean(found['error'])[:MAX_REFUSAL]}")
         except ConnectionRefusedError:
             raise NoAnswer(
                 f"nothing listens at {self.name}; start the server with --status tcp:{self._port}"

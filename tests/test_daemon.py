@@ -406,6 +406,7 @@ class EndTests(DaemonTestCase):
         self.reactor.stop_problem = ReactorNotRunning()
         made.server.on_game_end(False)
         self.assertEqual(daemon._exit_status, 1)
+        self.assertEqual(self.written, ["crash"])
 
     def test_anOrderlyEndLeavesTheStatusToOthers(self) -> None:
         left: list[int] = []

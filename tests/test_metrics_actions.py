@@ -112,6 +112,12 @@ class DoingTests(ActionCase):
         self.server.connect("ada")
         self.assertEqual(self.server.host.refusals[8 + 1], 1)
 
+    def test_one_who_left_so_long_ago_that_nothing_is_known_is_not_said_to_be_banned(self) -> None:
+        self.act("kick", {"player": 1})
+        self.server.host._came_as.forget(1)
+        code, answer = self.act("ban", {"player": 1, "seconds": 60})
+        self.assertEqual((code, answer), (404, {"error": "nobody who plays has the id 1"}))
+
     def test_a_line_of_chat_to_everybody_or_to_one(self) -> None:
         code, answer = self.act("say", {"text": "restart in 5 minutes"})
         self.assertEqual((code, answer), (200, {"done": "said to everybody"}))
@@ -360,6 +366,12 @@ class AuditTests(ActionCase):
         self.act("say", {"text": "a\nstatus action by root\x1b[2J\u202eé"})
         (line,) = self.lines()
         self.assertTrue(line.isprintable() and line.isascii(), line)
+
+    def test_a_field_that_is_unknown_cannot_make_up_lines(self) -> None:
+        self.act("kick", {"player": 1, "x\nstatus action by root\x1b[2J\u202e": 1})
+        (line,) = self.lines()
+        self.assertIn("unknown field", line)
+        self.assertTrue(line.isprintable(), line)
 
     def test_the_token_is_in_no_line_and_no_answer(self) -> None:
         self.act("kick", {"player": 1})

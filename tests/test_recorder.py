@@ -170,6 +170,13 @@ class FolderTests(FolderCase):
         self.assertEqual(left[0], "gamenet-20260121T000000Z-1-00.jsonl")
         self.assertEqual([name for name in self.names() if name in others], others)
 
+    def test_theNewOneIsKeptAlsoWhenTheClockWasSetBack(self) -> None:
+        for day in range(10, 20):
+            (self.path / f"gamenet-299901{day}T000000Z-1-00.jsonl").touch()
+        newest = Path(RecordFolder(str(self.path)).write([])).name
+        self.assertIn(newest, self.names())
+        self.assertEqual(len(self.names()), MAX_FILES)
+
     def test_manyInASecondHaveNamesOfTheirOwn(self) -> None:
         folder = RecordFolder(str(self.path))
         self.assertEqual(len({folder.write([b"x"]) for _ in range(5)}), 5)
@@ -222,8 +229,8 @@ class FlightTests(FolderCase):
     def setUp(self) -> None:
         super().setUp()
         self.made = World(self, resume_seconds=30.0)
-        server: Any = SimpleNamespace(host=self.made.server.host, facade=None)
-        self.flight = FlightRecorder(server, str(self.path), self.made.server.machine)
+        self.server: Any = SimpleNamespace(host=self.made.server.host, facade=None, draining=False)
+        self.flight = FlightRecorder(self.server, str(self.path), self.made.server.machine)
         self.flight.startService()
         self.addCleanup(self.flight.stopService)
 
@@ -274,6 +281,14 @@ class FlightTests(FolderCase):
         self.assertEqual([line["players"] for line in seconds][-1], 1)
         self.assertEqual([line["beat_late_ms"] for line in seconds].count(250.0), 1)
         self.assertNotIn("refusals", seconds[-1])
+
+    def test_thatTheServerIsBeingEmptied(self) -> None:
+        self.made.run(1.1)
+        self.server.draining = True
+        self.made.run(1.0)
+        before, after = self.lines("second")
+        self.assertNotIn("draining", before)
+        self.assertTrue(after["draining"])
 
     def test_refusalsByReason(self) -> None:
         host = self.made.server.host
@@ -376,6 +391,16 @@ class FlightTests(FolderCase):
         (event,) = logs
         self.assertIn("there is no flight record: cannot write into", formatEvent(event))
         self.assertRaises(RecordError, self.flight.dump)
+
+    def test_aFolderThatCannotBeUsedIsSaidAtTheStart(self) -> None:
+        folder = str(self.path / "absent")
+        flight = FlightRecorder(self.server, folder, self.made.server.machine)
+        with capturedLogs() as logs:
+            flight.startService()
+        self.addCleanup(flight.stopService)
+        (event,) = logs
+        self.assertIn("no flight record could be written: record_dir: ", formatEvent(event))
+        self.assertIn(folder, formatEvent(event))
 
     def test_theEndLeavesNothing(self) -> None:
         self.flight.stopService()

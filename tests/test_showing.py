@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Any
 
 import msgspec
@@ -81,6 +82,12 @@ class JsonTests(SynchronousTestCase):
             found = as_json({"name": text})
             self.assertTrue(found.isascii())
             self.assertEqual(json.loads(found), {"name": text})
+
+    def test_a_number_that_is_none_is_null_beside_whatever_text(self) -> None:
+        for name in ("ada", "adé"):
+            self.assertEqual(
+                json.loads(as_json({"name": name, "x": math.nan})), {"name": name, "x": None}
+            )
 
     def test_what_is_encoded_already_stays_what_it_is(self) -> None:
         for name in ("ada", "adé"):

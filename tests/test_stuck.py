@@ -13,6 +13,7 @@ from twisted.logger import LogLevel, capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
 from gamenet.bridge import Bridge
+from gamenet.config import ServerConfig
 from gamenet.game import GameThread
 from gamenet.stuck import MAX_FRAMES, Held, StuckService, StuckWatch, Threads
 
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 LIMIT = 0.1
-LOG_SECONDS = 10.0
 INNERMOST = {"guilty", "doPoll"}
 """The functions below that wait."""
 
@@ -33,6 +33,7 @@ class Host:
         self.is_busy = True
         self.stalled_since: float | None = None
         self.time = 0.0
+        self.config = ServerConfig(insecure=True)
 
     def now(self) -> float:
         """Monotonic seconds."""
@@ -97,9 +98,7 @@ class StuckCase(SynchronousTestCase):
         return blocked.ident
 
     def watch(self, game: int | None = None, reactor: int = 0) -> StuckWatch:
-        return StuckWatch(
-            self.host, self.bridge, Threads(reactor, game), LIMIT, LOG_SECONDS, self.told.append
-        )
+        return StuckWatch(self.host, self.bridge, Threads(reactor, game), LIMIT, self.told.append)
 
     def look(self, watch: StuckWatch, now: float) -> list[str]:
         """What the log has of a look."""
@@ -143,6 +142,16 @@ class GameTests(StuckCase):
         self.assertEqual(len(lines), 3)
         self.assertIn("for 21.00 s by now", lines[-1])
         self.assertEqual(len(self.told), 1)
+
+    def test_howOftenThatIsMayChangeMeanwhile(self) -> None:
+        watch = self.watch(game=self.block())
+        self.in_tick(due=1.0)
+        self.assertEqual(len(self.look(watch, 2.0)), 1)
+        self.host.config = ServerConfig(insecure=True, log_seconds=2.0)
+        lines = [line for now in range(3, 13) for line in self.look(watch, float(now))]
+        self.assertEqual(len(lines), 1)
+        lines = [line for now in range(13, 23) for line in self.look(watch, float(now))]
+        self.assertEqual(len(lines), 5)
 
     def test_manyFillOneLine(self) -> None:
         watch = self.watch(game=self.block())
@@ -232,7 +241,7 @@ class ThreadTests(StuckCase):
         reactor = MemoryReactorClock()
         thread = SimpleNamespace(ident=self.block())
         server: Any = SimpleNamespace(host=self.host, bridge=self.bridge, thread=thread)
-        made = StuckService(server, seconds, LOG_SECONDS, reactor, self.told.append)
+        made = StuckService(server, seconds, reactor, self.told.append)
         self.addCleanup(made.stopService)
         return made, reactor
 

@@ -157,8 +157,9 @@ class ServiceTests(ManagedCase):
         if watchdog:
             variables["WATCHDOG_USEC"] = watchdog
         self.patch(os, "environ", variables)
-        served: Any = SimpleNamespace(
+        self.served: Any = SimpleNamespace(
             bridge=self.bridge,
+            draining=False,
             host=SimpleNamespace(
                 now=self.reactor.seconds,
                 seats=self.seats,
@@ -166,7 +167,7 @@ class ServiceTests(ManagedCase):
             ),
             game_stats=lambda: self.stats,
         )
-        made = SystemdService(served, self.reactor)
+        made = SystemdService(self.served, self.reactor)
         made.startService()
         return made
 
@@ -193,6 +194,8 @@ class ServiceTests(ManagedCase):
         self.assertEqual(self.play(10.0), ["STATUS=1 of 256 players, 30 of 30 ticks a second"])
         self.stats = {}
         self.assertEqual(self.play(10.0), ["STATUS=1 of 256 players"])
+        self.served.draining = True
+        self.assertEqual(self.play(10.0), ["STATUS=draining, 1 of 256 players"])
 
     def test_theWatchdogIsFedTwiceInItsInterval(self) -> None:
         self.start("2000000")

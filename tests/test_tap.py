@@ -196,16 +196,18 @@ class CheckConfigTests(CommandLineTestCase):
         path = self.write("c.toml", 'max_players = 9\n[game]\nmap = "é"\n')
         ended = self.assertRaises(
             SystemExit, self.parse, "--check-config", "--game", "tag:main",
-            "--config", str(path), "--listen", "tcp:1", "--status", "2",
+            "--config", str(path), "--listen", "tcp:1", "--status", "2", "--log-format", "json",
         )  # fmt: skip
         self.assertEqual(ended.code, 0)
         self.assertEqual(self.err.getvalue(), "")
         shown = dict(line.split(" = ", 1) for line in self.out.getvalue().splitlines())
         names = {item.name for item in dataclasses.fields(ServerConfig)}
-        self.assertEqual(set(shown), names | {"game", "status", "status_host", "status_actions"})
+        others = {"game", "status", "status_host", "status_actions", "log_format"}
+        self.assertEqual(set(shown), names | others)
         for name, value in {
             "game": '"tag:main"',
             "status": '"127.0.0.1:2"',
+            "log_format": '"json"',
             "listen": '"tcp:1"',
             "udp": "none",
             "max_players": "9",
@@ -251,6 +253,10 @@ class RefusalTests(CommandLineTestCase):
         self.assertIn("listen", self.refusal("--listen", "70000"))
         self.assertIn("udp", self.refusal("--udp", "tcp:x"))
         self.assertIn("status", self.refusal("--status", "tcp:9777:interface=example"))
+
+    def test_theStatusSiteIsNoEndpoint(self) -> None:
+        for endpoint in ("ssl:9777:privateKey=key.pem", "tls:keys:port=9777", "systemd:2", "fd:5"):
+            self.assertIn("tcp:9777[:interface=ADDRESS]", self.refusal("--status", endpoint))
 
     def test_flagsOfAStatusSiteThatCannotBeFollowed(self) -> None:
         self.assertIn("add --status tcp:9777", self.refusal("--status-host", "a.example"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
+from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
 
@@ -193,4 +194,17 @@ class LookTests(SynchronousTestCase):
         ):
             with patch.object(top.http.client.HTTPConnection, "request", side_effect=error):
                 raised = self.assertRaises(NoAnswer, Site("1.2.3.4:5").look)
+            self.assertIn(expected, str(raised))
+
+    def test_whatTheSiteItselfRefusesIsHandedOn(self) -> None:
+        for body, expected in (
+            (b'{"error": "ask by\\n address"}', "game:9777 refuses: ask by address"),
+            (b'{"error": 5}', "is not a status site of gamenet's"),
+        ):
+            answer = SimpleNamespace(status=421, read=lambda most, body=body: body)
+            with (
+                patch.object(top.http.client.HTTPConnection, "request"),
+                patch.object(top.http.client.HTTPConnection, "getresponse", return_value=answer),
+            ):
+                raised = self.assertRaises(NoAnswer, Site("game:9777").look)
             self.assertIn(expected, str(raised))

@@ -73,11 +73,6 @@ class Registry:
         self._last_player += 1
         return self._last_player
 
-    @property
-    def issued(self) -> int:
-        """The newest player id."""
-        return self._last_player
-
     def guest_name(self) -> str:
         """A free name for somebody who gave none."""
         number = self._last_player + 1

@@ -203,9 +203,7 @@ class Actions:
 
     def _ban(self, asked: Ban) -> str:
         host = self._service.host
-        if host.registry.by_player.get(asked.player) is None and (
-            asked.player <= host.registry.issued
-        ):
+        if host.registry.by_player.get(asked.player) is None and host.can_ban(asked.player):
             # A ban must not be a matter of being quick.
             host.run(host.ban, asked.player, asked.seconds)
             return f"player {asked.player} has left, and stays out for {asked.seconds:g} s"
@@ -268,4 +266,5 @@ def _read(request: Request, kind: Any) -> Any:
     try:
         return msgspec.json.decode(request.content.read(), type=kind)
     except msgspec.DecodeError as error:
-        raise Refused(400, f"that is not what this action takes: {error}") from None
+        # It may name a field of the body, which can be anything.
+        raise Refused(400, clean(f"that is not what this action takes: {error}")) from None

@@ -2251,7 +2251,7 @@ class ProcessTests(FaultCase):
     def test_no_thread_to_watch_with(self) -> None:
         host: Any = SimpleNamespace(now=lambda: 0.0)
         server: Any = SimpleNamespace(host=host, bridge=Bridge(), thread=SimpleNamespace(ident=1))
-        service = stuck.StuckService(server, 0.1, 10.0, None, print)
+        service = stuck.StuckService(server, 0.1, None, print)
         service.running = 1
         self.strike(threading.Thread, "start", RuntimeError("no thread"), by="stuck")
         with capturedLogs() as logs:
@@ -2299,7 +2299,7 @@ class ProcessTests(FaultCase):
         self.assertEqual(told, [None])
         self.assertEqual(len(self.flushLoggedErrors(Fault)), 1)
 
-    @row(at("daemon.Daemon._end", "_reactor.stop", "except ReactorNotRunning"))
+    @row(at("daemon.Daemon._end", "_reactor.stop", "suppress ReactorNotRunning"))
     def test_a_game_that_ends_when_all_has_ended(self) -> None:
         stops = self.callback(ReactorNotRunning())
         made: Any = SimpleNamespace(_reactor=SimpleNamespace(stop=stops))
