@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 import socket
 import threading
 import time
@@ -287,7 +288,7 @@ def run_top(
 
 def _screen(out: TextIO) -> tuple[Callable[[View], None], Any]:
     """How a view is shown, and what is entered for as long as that goes on."""
-    if out.isatty():
+    if out.isatty() and os.environ.get("TERM") != "dumb":  # where rich would draw nothing
         try:
             from rich.console import Console
             from rich.live import Live

@@ -144,10 +144,21 @@ class RunTests(SynchronousTestCase):
         self.assertIn("\x1b[?1049l", out.getvalue(), "and back")
         self.assertIn("ada", out.getvalue())
 
+    def test_aTerminalThatCannotMoveHasBlocks(self) -> None:
+        self.look(site())
+        out = Terminal()
+        with patch.dict("os.environ", {"TERM": "dumb"}):
+            run_top("127.0.0.1:9777", lambda: False, out, looks=1)
+        self.assertNotIn("\x1b", out.getvalue())
+        self.assertIn("ada", out.getvalue())
+
     def test_withoutRichATerminalHasBlocks(self) -> None:
         self.look(site())
         out = Terminal()
-        with patch.dict(sys.modules, {"rich.console": None, "rich.live": None}):
+        with (
+            patch.dict("os.environ", {"TERM": "xterm"}),
+            patch.dict(sys.modules, {"rich.console": None, "rich.live": None}),
+        ):
             run_top("127.0.0.1:9777", lambda: False, out, looks=1)
         self.assertNotIn("\x1b", out.getvalue())
         self.assertIn("ada", out.getvalue())
