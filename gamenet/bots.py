@@ -16,7 +16,7 @@ Layer 4. Runs on: the game thread, which all bots of a process share.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from gamenet.errors import ConfigError
 from gamenet.game import load_attribute
@@ -28,6 +28,10 @@ if TYPE_CHECKING:
     from gamenet.client_facade import GameClient
     from gamenet.events import Event, Tick
     from gamenet.messages import Message
+
+
+MOST_TICKS: Final = 1_000
+"""A second, of one bot."""
 
 
 class Bot:
@@ -66,6 +70,11 @@ def load_bot(path: str) -> type[Bot]:
     :raises ConfigError: in one line, when it cannot be imported or is no class of bots.
     """
     found: Any = load_attribute(path, "bot", "mygame:Runner")
-    if isinstance(found, type) and issubclass(found, Bot):
-        return found
-    raise ConfigError("bot", f"{path} is not a class made from gamenet.bots.Bot")
+    if not (isinstance(found, type) and issubclass(found, Bot)):
+        raise ConfigError("bot", f"{path} is not a class made from gamenet.bots.Bot")
+    rate: object = found.tick_rate
+    if not isinstance(rate, int | float) or not 0 < rate <= MOST_TICKS:
+        raise ConfigError(
+            "bot", f"{path}.tick_rate must be a number above 0, at most {MOST_TICKS}, not {rate!r}"
+        )
+    return found

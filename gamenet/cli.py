@@ -17,6 +17,7 @@ import math
 import os
 import signal
 import sys
+import warnings
 from typing import TYPE_CHECKING, Any, Final, NoReturn, Self
 
 from gamenet._version import __version__
@@ -109,6 +110,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     :returns: the exit status.
     """
     command = "gamenet"
+    _open_closed_streams()
     try:
         try:
             arguments = _parser().parse_args(argv)
@@ -130,6 +132,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         with contextlib.suppress(OSError, ValueError), open(os.devnull, "wb") as nothing:
             os.dup2(nothing.fileno(), sys.stdout.fileno())
         return 1
+
+
+def _open_closed_streams() -> None:
+    """Python has None for a stream that was closed at the start (``>&-``): make it an empty one."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -169,7 +178,7 @@ def _parser() -> argparse.ArgumentParser:
     bots.add_argument("--count", type=_count, default=10, metavar="N", help="players (default 10)")
     _add_run(bots, 10.0)
     bots.add_argument(
-        "--ramp", type=_seconds, default=600.0, metavar="N", help="joins a second (default 600)"
+        "--ramp", type=_above_zero, default=600.0, metavar="N", help="joins a second (default 600)"
     )
     bots.add_argument(
         "--bot",
@@ -178,7 +187,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     bots.add_argument(
         "--max-rtt-ms",
-        type=_seconds,
+        type=_above_zero,
         metavar="MS",
         help="fail if 1 in 100 round trips takes longer",
     )
@@ -275,6 +284,16 @@ def _seconds(text: str) -> float:
     return number
 
 
+def _above_zero(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not 0 < number < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
+    return number
+
+
 def _play(arguments: argparse.Namespace) -> int:
     """The commands that go on until somebody ends them."""
     # Before signals are only noted: whoever is asked for a password may leave by Ctrl-C.
@@ -295,7 +314,14 @@ def _play(arguments: argparse.Namespace) -> int:
 def _proof(arguments: argparse.Namespace) -> dict[str, Any]:
     """What is to prove who a player is, as ``GameClient`` takes it."""
     if arguments.password:
-        return {"password": getpass.getpass()}
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("error", getpass.GetPassWarning)
+                return {"password": getpass.getpass()}
+        except (EOFError, getpass.GetPassWarning):
+            raise UsageError(
+                "there is no terminal to ask for the password; give --password-file FILE"
+            ) from None
     if arguments.password_file:
         try:
             return {"password": _first_line(arguments.password_file).decode()}

@@ -10,8 +10,11 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
+import socket
+import threading
 import time
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TextIO
 
 from gamenet.core.text import clean
@@ -24,6 +27,8 @@ if TYPE_CHECKING:
 
 ANSWER_SECONDS: Final = 5.0
 """How long the site may take to answer."""
+LOOK_SECONDS: Final = 0.05
+"""From one look for Ctrl-C to the next."""
 MAX_ANSWER_BYTES: Final = 16 * 1024 * 1024
 MAX_NAME_CHARACTERS: Final = 24
 MAX_REFUSAL: Final = 200
@@ -58,12 +63,13 @@ class Site:
     def __init__(self, address: str) -> None:
         place = address.removeprefix("http://").split("/", 1)[0]
         host, colon, port = place.rpartition(":")
-        if not (colon and host and port.isdecimal() and int(port) < 65_536):
+        if not (colon and host and port.isdecimal() and len(port) < 6 and int(port) < 65_536):
             raise ConfigError(
                 "status", f"{address!r} is no address of a status site, such as 127.0.0.1:9777"
             )
         self._host, self._port = host.strip("[]"), int(port)
         self.name = place
+        self._socket: socket.socket | None = None
 
     def look(self) -> dict[str, Any]:
         """What ``/api/status`` says.
@@ -72,6 +78,8 @@ class Site:
         """
         page = http.client.HTTPConnection(self._host, self._port, timeout=ANSWER_SECONDS)
         try:
+            page.connect()
+            self._socket = page.sock
             page.request("GET", "/api/status")
             answer = page.getresponse()
             found = json.loads(answer.read(MAX_ANSWER_BYTES))
@@ -85,8 +93,14 @@ class Site:
                 f"nothing listens at {self.name}; start the server with --status tcp:{self._port}"
             ) from None
         except TimeoutError:
-            raise NoAnswer(f"{self.name} does not answer within {ANSWER_SECONDS:g} s") from None
-        except (http.client.HTTPException, ValueError, ConnectionResetError, BrokenPipeError):
+            raise self._is_late() from None
+        except (
+            http.client.HTTPException,
+            ValueError,
+            RecursionError,
+            ConnectionResetError,
+            BrokenPipeError,
+        ):
             pass  # something else listens there
         except OSError as error:
             raise NoAnswer(f"cannot reach {self.name}: {error.strerror or error}") from None
@@ -95,6 +109,48 @@ class Site:
         raise NoAnswer(
             f"{self.name} is not a status site of gamenet's; name the address of --status, which "
             "is not the one that players join"
+        )
+
+    def look_until(self, interrupted: Callable[[], bool]) -> dict[str, Any] | None:
+        """As :meth:`look`, but the whole answer has ``ANSWER_SECONDS``, however slowly it trickles.
+
+        :returns: None once interrupted.
+        """
+        found: list[dict[str, Any]] = []
+        failed: list[Exception] = []
+
+        def look() -> None:
+            try:
+                found.append(self.look())
+            except Exception as error:
+                failed.append(error)
+
+        thread = threading.Thread(target=look, name="gamenet top", daemon=True)
+        thread.start()
+        due = time.monotonic() + ANSWER_SECONDS
+        while True:
+            thread.join(LOOK_SECONDS)
+            if failed:
+                raise failed[0]
+            if found:
+                return found[0]
+            if interrupted():
+                self._cut()
+                return None
+            if time.monotonic() > due:
+                self._cut()
+                raise self._is_late()
+
+    def _cut(self) -> None:
+        """Have a thread that waits for the site end."""
+        if self._socket is not None:
+            with suppress(OSError):
+                self._socket.shutdown(socket.SHUT_RDWR)
+
+    def _is_late(self) -> NoAnswer:
+        return NoAnswer(
+            f"{self.name} does not answer within {ANSWER_SECONDS:g} s; compare it with the address "
+            "of --status"
         )
 
 
@@ -207,7 +263,9 @@ def run_top(
     :raises NoAnswer: if the first look fails. Later ones are tried again.
     """
     site = Site(address)
-    before, now = None, site.look()
+    before, now = None, site.look_until(interrupted)
+    if now is None:
+        return
     show, screen = _screen(out)
     with screen:
         while True:
@@ -222,9 +280,11 @@ def run_top(
                 while time.monotonic() < due:
                     if interrupted():
                         return
-                    time.sleep(min(0.05, seconds))
+                    time.sleep(min(LOOK_SECONDS, seconds))
                 try:
-                    now = site.look()
+                    now = site.look_until(interrupted)
+                    if now is None:
+                        return
                     break
                 except NoAnswer as error:
                     show(View((str(error), "trying again; Ctrl-C ends this"), ()))
@@ -233,7 +293,7 @@ def run_top(
 
 def _screen(out: TextIO) -> tuple[Callable[[View], None], Any]:
     """How a view is shown, and what is entered for as long as that goes on."""
-    if out.isatty():
+    if out.isatty() and os.environ.get("TERM") != "dumb":  # where rich would draw nothing
         try:
             from rich.console import Console
             from rich.live import Live

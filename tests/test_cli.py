@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import getpass
 import io
 import os
 import signal
@@ -31,6 +32,19 @@ class CommandLineTests(SynchronousTestCase):
     def test_version(self) -> None:
         self.assertEqual(self.gamenet("--version"), (0, f"gamenet {__version__}\n", ""))
 
+    def test_streamsThatAreClosedAreEmpty(self) -> None:
+        for command in ("top", "doctor", "chat", "bots"):
+            err = io.StringIO()
+            with contextlib.redirect_stderr(err):
+                self.patch(sys, "stdin", None)
+                self.patch(sys, "stdout", None)
+                status = main([command, "127.0.0.1:1"])
+                stdin, stdout = sys.stdin, sys.stdout
+            self.addCleanup(stdin.close)
+            self.addCleanup(stdout.close)
+            self.assertEqual(status, 1)
+            self.assertNotIn("Traceback", err.getvalue())
+
     def test_helpNamesTheCommands(self) -> None:
         status, out, err = self.gamenet("--help")
         self.assertEqual((status, err), (0, ""))
@@ -58,6 +72,8 @@ class CommandLineTests(SynchronousTestCase):
             (("chat",), "ADDRESS"),
             (("demo", "--bots", "0"), "'0' is not a whole number from 1 to 10000"),
             (("demo", "--bots", "many"), "'many'"),
+            (("bots", "host", "--ramp", "x"), "--ramp: 'x' is not a number above 0"),
+            (("bots", "host", "--max-rtt-ms", "nan"), "'nan' is not a number above 0"),
             (("demo", "--seconds", "-1"), "'-1' is not a number of seconds above 0"),
             (("demo", "--seconds", "nan"), "'nan'"),
             (("demo", "--fast"), "--fast"),
@@ -173,6 +189,17 @@ class ProofTests(SynchronousTestCase):
     def test_leavingInsteadOfAnswering(self) -> None:
         with patch("getpass.getpass", side_effect=KeyboardInterrupt):
             self.assertEqual(main(["chat", "host", "--user", "ada", "--password"]), 130)
+
+    def test_withoutATerminalTheFixIsNamed(self) -> None:
+        for failure in (EOFError, getpass.GetPassWarning):
+            err = io.StringIO()
+            with patch("getpass.getpass", side_effect=failure), contextlib.redirect_stderr(err):
+                self.assertEqual(main(["chat", "host", "--user", "ada", "--password"]), 1)
+            self.assertEqual(
+                err.getvalue(),
+                "gamenet chat: there is no terminal to ask for the password; "
+                "give --password-file FILE\n",
+            )
 
     def test_nothing(self) -> None:
         self.assertEqual(self.given(b""), {})

@@ -460,6 +460,7 @@ class ShownTests(SynchronousTestCase):
 
     def test_no_color(self) -> None:
         self.assertNotIn("\x1b[31m", self.shown(Terminal(), NO_COLOR="1"))
+        self.assertNotIn("\x1b", self.shown(Terminal(), TERM="dumb"))
 
     def test_nothing_is_left_of_a_line_that_was_broken_off(self) -> None:
         stream = Terminal()

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import io
+from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
 from gamenet.bots import Bot as OwnBot
+from gamenet.bots import load_bot
 from gamenet.demo import bots as bots_module
 from gamenet.demo.bot import Load
 from gamenet.demo.bots import Crowd
 from gamenet.demo.guest import Guest
 from gamenet.demo.report import LiveLine, Problems, beyond, blank
+from gamenet.errors import ConfigError
 
 LOAD = Load(address="127.0.0.1:7777", count=9, seconds=1.0, insecure=True)
 
@@ -54,6 +57,26 @@ class GuestTests(SynchronousTestCase):
         guest.start()
         self.assertTrue(guest.over)
         self.assertIn("missing 1 required positional argument: 'needed'", problems.lines[0])
+
+
+class FastBot(OwnBot):
+    tick_rate = 1e9
+
+
+class WordyBot(OwnBot):
+    tick_rate: Any = "30"
+
+
+class StillBot(OwnBot):
+    tick_rate = 0.0
+
+
+class LoadTests(SynchronousTestCase):
+    def test_aRateThatNobodyCanKeepIsRefusedBeforeItBegins(self) -> None:
+        for name in ("FastBot", "WordyBot", "StillBot"):
+            error = self.assertRaises(ConfigError, load_bot, f"{__name__}:{name}")
+            self.assertIn(f"{name}.tick_rate must be a number above 0, at most 1000", str(error))
+        self.assertIs(load_bot("gamenet.bots:Bot"), OwnBot)
 
 
 class RampTests(SynchronousTestCase):

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
+import socket
 import sys
+import threading
 from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
@@ -142,10 +145,21 @@ class RunTests(SynchronousTestCase):
         self.assertIn("\x1b[?1049l", out.getvalue(), "and back")
         self.assertIn("ada", out.getvalue())
 
+    def test_aTerminalThatCannotMoveHasBlocks(self) -> None:
+        self.look(site())
+        out = Terminal()
+        with patch.dict("os.environ", {"TERM": "dumb"}):
+            run_top("127.0.0.1:9777", lambda: False, out, looks=1)
+        self.assertNotIn("\x1b", out.getvalue())
+        self.assertIn("ada", out.getvalue())
+
     def test_withoutRichATerminalHasBlocks(self) -> None:
         self.look(site())
         out = Terminal()
-        with patch.dict(sys.modules, {"rich.console": None, "rich.live": None}):
+        with (
+            patch.dict("os.environ", {"TERM": "xterm"}),
+            patch.dict(sys.modules, {"rich.console": None, "rich.live": None}),
+        ):
             run_top("127.0.0.1:9777", lambda: False, out, looks=1)
         self.assertNotIn("\x1b", out.getvalue())
         self.assertIn("ada", out.getvalue())
@@ -173,6 +187,7 @@ class RunTests(SynchronousTestCase):
         self.assertEqual(len(asked), 2)
 
     def test_addresses(self) -> None:
+        self.assertRaises(ConfigError, Site, "host:" + "9" * 5_000)
         for address in ("9777", "host:", ":9777", "host:x", "host:99999", "", "http://"):
             error = self.assertRaises(ConfigError, Site, address)
             self.assertIn("such as 127.0.0.1:9777", str(error))
@@ -192,7 +207,10 @@ class LookTests(SynchronousTestCase):
             (BrokenPipeError(32, "Broken pipe"), "is not a status site of gamenet's"),
             (top.http.client.BadStatusLine("x"), "is not a status site of gamenet's"),
         ):
-            with patch.object(top.http.client.HTTPConnection, "request", side_effect=error):
+            with (
+                patch.object(top.http.client.HTTPConnection, "connect"),
+                patch.object(top.http.client.HTTPConnection, "request", side_effect=error),
+            ):
                 raised = self.assertRaises(NoAnswer, Site("1.2.3.4:5").look)
             self.assertIn(expected, str(raised))
 
@@ -208,3 +226,59 @@ class LookTests(SynchronousTestCase):
             ):
                 raised = self.assertRaises(NoAnswer, Site("game:9777").look)
             self.assertIn(expected, str(raised))
+
+    def test_anAnswerWithoutEndIsCut(self) -> None:
+        self.patch(top, "ANSWER_SECONDS", 0.2)
+        with Trickle() as trickle:
+            site = Site(trickle.address)
+            error = self.assertRaises(NoAnswer, site.look_until, lambda: False)
+        self.assertIn("does not answer within", str(error))
+        self.assertTrue(trickle.is_cut)
+
+    def test_ctrlCDoesNotWaitForTheAnswer(self) -> None:
+        with Trickle() as trickle:
+            run_top(trickle.address, trickle.is_asked.is_set, io.StringIO())
+        self.assertTrue(trickle.is_cut)
+
+    def test_bracketsWithoutEndAreNoSiteOfOurs(self) -> None:
+        with Trickle(b"[" * 100_000) as trickle:
+            error = self.assertRaises(NoAnswer, Site(trickle.address).look)
+        self.assertIn("is not a status site of gamenet's", str(error))
+
+
+class Trickle:
+    """A site whose answer is *body*, or a byte now and then until the other side goes."""
+
+    def __init__(self, body: bytes = b"") -> None:
+        self._body = body
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.address = f"127.0.0.1:{self._listener.getsockname()[1]}"
+        self.is_asked = threading.Event()
+        self.is_cut = False
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+
+    def __enter__(self) -> Trickle:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._thread.join(10.0)
+        self._listener.close()
+
+    def _serve(self) -> None:
+        connection, _ = self._listener.accept()
+        with connection:
+            connection.recv(4_096)
+            length = len(self._body) or 100_000
+            head = f"HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n"
+            connection.sendall(head.encode() + self._body)
+            self.is_asked.set()
+            if self._body:
+                return
+            connection.settimeout(0.02)
+            with contextlib.suppress(ConnectionError):
+                while not self.is_cut:
+                    connection.sendall(b" ")
+                    with contextlib.suppress(TimeoutError):
+                        self.is_cut = connection.recv(1) == b""
+            self.is_cut = True

@@ -109,6 +109,7 @@ EXCLUDED = {
     "chat.LineReader.start Thread": "raised before anything is open",
     "cli.Interrupt.__enter__ signal.signal": _MAIN_THREAD,
     "cli.Interrupt.__exit__ signal.signal": _MAIN_THREAD,
+    "cli._open_closed_streams open": "the null device, before anything is open",
     "cli.main fileno 2": "as os.dup2, in the same statement",
     "cli.main fileno": _HAS_FILE,
     "cli.main open": "as os.dup2, in the same block",
@@ -168,10 +169,14 @@ EXCLUDED = {
     "tls._BoundedTls.dataReceived abortConnection": _ABORT,
     "tls_folder.FolderContexts.serverConnectionForTLS SSL.Connection": _NO_MEMORY,
     "top.Site.look except ConnectionRefusedError": _ONLY_ASKS,
-    "top.Site.look except HTTPException, ValueError, ConnectionResetError, "
+    "top.Site.look except HTTPException, ValueError, RecursionError, ConnectionResetError, "
     "BrokenPipeError": _ONLY_ASKS,
     "top.Site.look except OSError": _ONLY_ASKS,
     "top.Site.look except TimeoutError": _ONLY_ASKS,
+    "top.Site.look_until Thread": "raised before anything is open",
+    "top.Site.look_until thread.start": "raised before anything is open",
+    "top.Site.look_until.<locals>.look except Exception": "raised in the thread that waits for it",
+    "top.Site._cut suppress OSError": "the other side was faster; tests/test_top.py cuts one",
     "waker.Waker.fileno fileno": _ITS_NUMBER,
 }
 """Sites without a row, and why."""
