@@ -221,6 +221,7 @@ class LookTests(SynchronousTestCase):
         ):
             answer = SimpleNamespace(status=421, read=lambda most, body=body: body)
             with (
+                patch.object(top.http.client.HTTPConnection, "connect"),
                 patch.object(top.http.client.HTTPConnection, "request"),
                 patch.object(top.http.client.HTTPConnection, "getresponse", return_value=answer),
             ):
