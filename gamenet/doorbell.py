@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import select
 import sys
-from threading import TIMEOUT_MAX, Lock
+from threading import TIMEOUT_MAX, Lock, RLock
 from typing import Any, Final
 
 _ONE: Final = (1).to_bytes(8, sys.byteorder)
@@ -35,8 +35,9 @@ class Doorbell:
 
     def __init__(self) -> None:
         self._in = self._out = -1
-        # Held while it is written to: once closed, a descriptor's number may be another's.
-        self._lock = Lock()
+        # Held while it is written to: once closed, a descriptor's number may be another's. A signal
+        # handler may run in the middle of that, and ring as well.
+        self._lock = RLock()
         self._in, self._out = _descriptors()
 
     def __del__(self) -> None:
@@ -75,9 +76,10 @@ class Doorbell:
             if self._in < 0:
                 return False
             rung = self.hear()
-            for descriptor in {self._in, self._out}:
-                os.close(descriptor)
+            ends = {self._in, self._out}
             self._in = self._out = -1
+            for descriptor in ends:
+                os.close(descriptor)
             return rung
 
 

@@ -64,6 +64,25 @@ class DoorbellTests(DescriptorCase):
         self.assertFalse(bell.hear())
         self.assertEqual(bell.fileno(), -1)
 
+    def test_a_signal_handler_may_ring_in_the_middle_of_a_ring(self) -> None:
+        bell = Doorbell()
+        write = os.write
+        rung: list[bool | None] = []
+
+        def interrupted(end: int, data: bytes) -> int:
+            if not rung:
+                rung.append(None)
+                rung.append(bell.ring())
+            return write(end, data)
+
+        self.patch(doorbell_module.os, "write", interrupted)
+        thread = threading.Thread(target=lambda: rung.append(bell.ring()), daemon=True)
+        thread.start()
+        thread.join(HANGS_SECONDS)
+        self.assertFalse(thread.is_alive(), "it waits for itself")
+        self.assertEqual(rung, [None, True, True])
+        self.assertTrue(bell.close())
+
     def test_one_that_is_forgotten_closes_itself(self) -> None:
         before = descriptors()
         bell = Doorbell()

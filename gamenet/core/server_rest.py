@@ -61,6 +61,11 @@ class ServerRest(ServerFlush):
             self.stir(now)
         super()._receive_tunnel(data, now)
 
+    def reconnected(self, received: int, now: float) -> None:
+        if self.rests:
+            self.stir(now)  # what was not written yet is about the path until now
+        super().reconnected(received, now)
+
     def look_at_traffic(self, now: float) -> None:
         if self.rests:
             self.stir(now)

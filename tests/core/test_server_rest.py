@@ -203,3 +203,16 @@ class RestTests(SynchronousTestCase):
         self.assertEqual(samples[-1], samples[-10])
         pair.advance(60.0)
         self.assertEqual(len(unpacked(quality_of(session, pair.now).packed_samples)), MAX_SAMPLES)
+
+    def test_another_connection_leaves_what_was_measured_on_the_one_before(self) -> None:
+        pair = Pair(conditions=CLEAN, ping_seconds=1_000.0, dead_seconds=3_000.0, start=START)
+        pair.bind()
+        pair.advance(10.0 + 3.5 * BEAT)  # between two looks
+        session = pair.server_session
+        self.assertTrue(session.rests)
+        before = unpacked(quality_of(session, pair.now).packed_samples)
+        self.assertGreater(before[-1].rtt_seconds, 0.0)
+        pair.cut()
+        pair.resume()
+        after = unpacked(quality_of(session, pair.now).packed_samples)
+        self.assertEqual(after[len(before) - 5], before[-5])
