@@ -150,8 +150,7 @@ NEED_SOURCE := $(FAULTS)::test_no_randomness_for_new_keys $(FAULTS)::test_no_ran
 	tests/test_host.py::TurnTests::test_a_defect_while_a_frame_is_read_ends_that_session_alone \
 	tests/test_inputs_in_time.py::InTimeTests::test_one_that_names_any_tick_delays_nobody_but_itself_and_that_not_for_long
 # Of what starts processes, those that play: commands and daemons are the same either way.
-COMPILED_LIVE := tests/live/test_demo.py tests/live/test_matrix.py tests/live/test_flood.py \
-	tests/live/test_stalls.py
+COMPILED_LIVE := tests/live/test_demo.py tests/live/test_matrix.py
 compiled-copy: $(STAMP)
 	@if ! command -v cc >/dev/null || ! $(BIN)/python -c 'import os, sys, sysconfig; \
 		sys.exit(not os.path.exists(os.path.join(sysconfig.get_path("include"), "Python.h")))'; then \
