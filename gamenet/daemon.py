@@ -249,8 +249,8 @@ class Daemon(MultiService):
         MultiService.startService(self)
         if getattr(os, "geteuid", lambda: 1)() == 0:
             log.warn(
-                "running as root, which a server needs only to open ports; start it as another "
-                "user, or under twistd with --uid"
+                "running as root, which a server needs only to open ports; start it as a user "
+                "of its own, or under twistd with --uid"
             )
         self._heed("SIGHUP", self.reload)
         self._heed("SIGUSR1", self.drain)
