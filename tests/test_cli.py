@@ -32,19 +32,6 @@ class CommandLineTests(SynchronousTestCase):
     def test_version(self) -> None:
         self.assertEqual(self.gamenet("--version"), (0, f"gamenet {__version__}\n", ""))
 
-    def test_streamsThatAreClosedAreEmpty(self) -> None:
-        for command in ("top", "doctor", "chat", "bots"):
-            err = io.StringIO()
-            with contextlib.redirect_stderr(err):
-                self.patch(sys, "stdin", None)
-                self.patch(sys, "stdout", None)
-                status = main([command, "127.0.0.1:1"])
-                stdin, stdout = sys.stdin, sys.stdout
-            self.addCleanup(stdin.close)
-            self.addCleanup(stdout.close)
-            self.assertEqual(status, 1)
-            self.assertNotIn("Traceback", err.getvalue())
-
     def test_helpNamesTheCommands(self) -> None:
         status, out, err = self.gamenet("--help")
         self.assertEqual((status, err), (0, ""))

@@ -8,6 +8,8 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
+import pytest
+
 from tests.live.daemon import HANGS_SECONDS, Daemon, RawClient, environment
 
 if TYPE_CHECKING:
@@ -70,3 +72,13 @@ def test_aWrongAddressIsOneLine() -> None:
         "gamenet top: status: 'game.example' is no address of a status site, such as "
         "127.0.0.1:9777\n"
     )
+
+
+@pytest.mark.parametrize("command", ["top", "doctor", "chat", "bots"])
+def test_streamsThatAreClosedAreEmpty(command: str) -> None:
+    done = subprocess.run(
+        ["bash", "-c", f'exec "$0" -m gamenet {command} 127.0.0.1:1 <&- >&-', sys.executable],
+        env=environment(), stderr=subprocess.PIPE, text=True, timeout=HANGS_SECONDS, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1, done.stderr
+    assert "Traceback" not in done.stderr
