@@ -147,6 +147,8 @@ layers: $(STAMP)
 COPY := build/compiled
 FAULTS := tests/promises/test_faults.py::JoiningTests
 NEED_SOURCE := $(FAULTS)::test_no_randomness_for_new_keys $(FAULTS)::test_no_randomness_for_a_challenge \
+	tests/core/test_server_rest.py::RestTests::test_its_figures_are_those_of_one_that_is_looked_at_each_second \
+	tests/threats/test_logs.py::SecretTests::test_aWholeRun \
 	tests/test_host.py::TurnTests::test_a_defect_while_a_frame_is_read_ends_that_session_alone \
 	tests/test_inputs_in_time.py::InTimeTests::test_one_that_names_any_tick_delays_nobody_but_itself_and_that_not_for_long
 # Of what starts processes, those that play: commands and daemons are the same either way.
