@@ -61,6 +61,18 @@ def line(text: str, seconds: float) -> str:
     return f"{text}{end} The server ends in {spell(seconds)}; come back after that."
 
 
+def checked_words(seconds: float, text: str) -> str:
+    """The text as players will see it.
+
+    :raises ValueError: for a time that is none, or a text that is no line of chat.
+    """
+    if not (isfinite(seconds) and seconds > 0):
+        raise ValueError(f"seconds must be above 0, not {seconds!r}; to end at once, stop it")
+    if len(text) > MAX_CHARACTERS:
+        raise ValueError(f"text has {len(text)} characters, at most {MAX_CHARACTERS} may be")
+    return checked_chat(text) if text else ""
+
+
 class Drain:
     """One emptying of a server, from the first word to the end.
 
@@ -78,11 +90,7 @@ class Drain:
         text: str,
         done: Callable[[], object],
     ) -> None:
-        if not (isfinite(seconds) and seconds > 0):
-            raise ValueError(f"seconds must be above 0, not {seconds!r}; to end at once, stop it")
-        if len(text) > MAX_CHARACTERS:
-            raise ValueError(f"text has {len(text)} characters, at most {MAX_CHARACTERS} may be")
-        self._words = checked_chat(text) if text else ""
+        self._words = checked_words(seconds, text)
         self._host = host
         self._reactor = reactor
         self._done = done

@@ -16,6 +16,7 @@ from gamenet.addresses import DEFAULT_PORT
 from gamenet.bridge import Bridge
 from gamenet.checks import build
 from gamenet.config import ServerConfig
+from gamenet.draining import checked_words
 from gamenet.errors import (
     ListenFailed,
     LocalProtocolError,
@@ -201,6 +202,33 @@ class GameServer(GameLoop, ServerVerbs):
         finally:
             bridge.finish()
 
+    def drain(self, seconds: float | None = None, text: str = "") -> None:
+        """Empty the server: let nobody in any more, and end once nobody is in. From any thread.
+
+        It returns at once, and the game goes on. Players read in the chat how long they have, and
+        newcomers when they may come back. When the time is over, who is still in is sent away, and
+        the game hears ``Left`` with the reason ``DRAINED``. Then ``ticks()`` yields its last tick,
+        as after ``stop``, and ``running`` is False; ``stop`` is still to be called by whoever
+        called ``start``. A daemon's process ends with status 0.
+
+        A second call changes nothing, and there is no way back; ``stop`` ends it before its time.
+
+        :param seconds: until those who are still in are sent away; None is ``drain_seconds``.
+        :param text: why, for the players, at most 400 characters; "" has words of its own.
+        :raises ValueError: for a time that is none, or a text that is no line of chat.
+        :raises LocalProtocolError: if it is not started, or another one's: its service drains it.
+        :raises BridgeClosed: once ``stop`` has returned.
+        """
+        checked_words(self._config.drain_seconds if seconds is None else seconds, text)
+        _, out = self._open()
+        service = self._service
+        if service is None:
+            raise LocalProtocolError(
+                "whoever started this server empties it, by GameServerService.drain()"
+            )
+        # The way of all verbs: what the game has said before is heard before.
+        out.submit(service.game_drains, seconds, text)
+
     def __enter__(self) -> Self:
         self.start()
         return self
@@ -230,6 +258,18 @@ class GameServer(GameLoop, ServerVerbs):
     def running(self) -> bool:
         """True from ``start`` until the end."""
         return self._bridge is not None and not self._bridge.closed
+
+    @property
+    def draining(self) -> bool:
+        """Whether the server is being emptied: from a moment after ``drain`` until it is over."""
+        service = self._service
+        return self.running and service is not None and service.draining
+
+    @property
+    def drain_seconds_left(self) -> float:
+        """Until those who are still in are sent away; 0.0 if nobody is going to be."""
+        service = self._service
+        return 0.0 if service is None else service.drain_seconds_left
 
     @property
     def config(self) -> ServerConfig:

@@ -227,6 +227,11 @@ class GameServerService(Service):
         if not self._stopping:
             self.on_game_end(True)
 
+    def game_drains(self, seconds: float | None, text: str) -> None:
+        """The game asked for the server to be emptied; on the reactor thread."""
+        if self.running:
+            self.drain(seconds, text)
+
     def _game_ended(self, well: bool) -> None:
         self.stopService()
 

@@ -7,10 +7,12 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from gamenet.bridge import Bridge
 from gamenet.config import ServerConfig
 from gamenet.draining import MAX_CHARACTERS, Drain, calls, line, spell
 from gamenet.errors import (
     REFUSAL_TEXTS,
+    BridgeClosed,
     ConfigError,
     DisconnectReason,
     LocalProtocolError,
@@ -18,6 +20,9 @@ from gamenet.errors import (
     RefusalReason,
 )
 from gamenet.events import Chat, Disconnected, Joined, Left, Received, Resumed
+from gamenet.facade import GameServer
+from gamenet.game import Game
+from gamenet.testing import Simulation
 from tests.test_service import ServiceCase
 from tests.world import ClientEnd, World
 
@@ -327,3 +332,74 @@ class ServiceDrainTests(ServiceCase):
         for wrong in (0.0, -1.0, math.inf):
             error = self.assertRaises(ConfigError, ServerConfig, drain_seconds=wrong)
             self.assertEqual(error.field, "drain_seconds")
+
+
+class Match(Game):
+    """Has the server emptied as soon as somebody is in."""
+
+    def on_start(self) -> None:
+        self.ticks_drained = 0
+        self.left: list[str] = []
+        self.is_over = False
+
+    def on_join(self, player: Any) -> None:
+        self.server.broadcast(b"the last match")
+        self.server.drain(2.0, "The match is over")
+        self.server.drain(500.0, "a second one")
+
+    def on_tick(self, tick: Any) -> None:
+        self.ticks_drained += self.server.draining
+
+    def on_leave(self, player: Any, reason: DisconnectReason) -> None:
+        self.left.append(reason.name)
+
+    def on_stop(self) -> None:
+        self.is_over = True
+
+
+class GameDrainTests(ServiceCase):
+    """Games that have their server emptied, by their own end of it."""
+
+    def test_the_game_goes_on_and_its_loop_ends_once_everybody_was_sent_away(self) -> None:
+        game = Match()
+        with Simulation(game, clients=["ada"]) as world:
+            (ada,) = world.clients
+            events = []
+            world.run(1.0)
+            events += ada.events()
+            self.assertTrue(world.server.draining)
+            self.assertAlmostEqual(world.server.drain_seconds_left, 1.0, delta=0.1)
+            self.assertFalse(game.is_over)
+            world.run(3.0)
+            events += ada.events()
+            self.assertEqual((world.server.running, world.server.draining), (False, False))
+            self.assertEqual((game.left, game.is_over), (["DRAINED"], True))
+            self.assertGreater(game.ticks_drained, 30)
+            heard = [event for event in events if isinstance(event, Received | Chat | Disconnected)]
+            self.assertEqual([type(event) for event in heard], [Received, Chat, Chat, Disconnected])
+            self.assertEqual(heard[1].text, line("The match is over", 2.0))  # type: ignore[union-attr]
+            world.server.drain()  # late, and no mistake
+
+    def test_a_server_without_anybody_in_it_is_over_at_once(self) -> None:
+        with Simulation(clients=0) as world:
+            world.server.drain()
+            ticks = list(world.server.ticks())
+            self.assertLess(len(ticks), 30)
+            self.assertFalse(world.server.running)
+
+    def test_a_mistake_is_told_at_the_call(self) -> None:
+        with Simulation() as world:
+            for seconds, text in ((0.0, ""), (math.nan, ""), (None, "x" * 401), (None, "\x00")):
+                self.assertRaises(ValueError, world.server.drain, seconds, text)
+            world.run(1.0)
+            self.assertFalse(world.server.draining)
+
+    def test_one_that_is_attached_leaves_it_to_whoever_has_the_service(self) -> None:
+        bridge = Bridge(ServerConfig(insecure=True))
+        self.sink = lambda fields: bridge  # type: ignore[method-assign]
+        self.service().startService()
+        server = GameServer.attach(bridge)
+        error = self.assertRaises(LocalProtocolError, server.drain)
+        self.assertIn("GameServerService.drain()", str(error))
+        bridge.finish()
+        self.assertRaises(BridgeClosed, server.drain)

@@ -94,6 +94,7 @@ SIGNATURES = {
     "GameServer": {
         "start": "(self, timeout=10.0)",
         "stop": "(self, timeout=5.0)",
+        "drain": "(self, seconds=None, text='')",
         "ticks": "(self, hz=None, *, wait=True)",
         "events": "(self, timeout=0.0)",
         "send": "(self, player, payload, channel=0)",
@@ -236,7 +237,10 @@ class SignatureTests(SynchronousTestCase):
                 self.assertEqual(str(plain), wanted, f"{kind}.{name}")
 
     def test_what_a_server_and_a_client_say_about_themselves(self) -> None:
-        for name in ["running", "port", "udp_port", "address", "config", "options", "players"]:
+        for name in [
+            *("running", "draining", "drain_seconds_left"),
+            *("port", "udp_port", "address", "config", "options", "players"),
+        ]:
             self.assertIsInstance(inspect.getattr_static(GameServer, name), property, name)
         for name in ["player", "joined", "secure", "path", "tick_rate"]:
             self.assertIsInstance(inspect.getattr_static(GameClient, name), property, name)
@@ -253,6 +257,7 @@ class SignatureTests(SynchronousTestCase):
             lambda: server.broadcast(b"x"),
             lambda: server.say("x"),
             lambda: server.send_state(events.SERVER, b"x"),
+            server.drain,
             server.time,
             server.stats,
         ):

@@ -486,3 +486,25 @@ def test_under_a_running_reactor_no_thread_is_started(threads: set[threading.Thr
     ):
         names = {thread.name for thread in set(threading.enumerate()) - threads}
         assert "gamenet-reactor" not in names
+
+
+@on_a_game_thread
+def test_emptyingItEndsTheLoopAndItCanBeStartedAgain() -> None:
+    with gamenet.GameServer(HERE, insecure=True) as server:
+        for _ in range(2):
+            if not server.running:
+                server.start()
+            with gamenet.GameClient(server.address, user="ada", insecure=True) as client:
+                until(lambda: server.players, server, client)
+                calls = [threading.Thread(target=server.drain, args=(60.0,)) for _ in range(2)]
+                for call in calls:
+                    call.start()
+                until(lambda: client.joined and server.draining, server, client)
+                with pytest.raises(gamenet.JoinRefused, match="maintenance"):
+                    gamenet.GameClient(server.address, user="late", insecure=True).start()
+                client.stop()
+                events = [event for tick in server.ticks(200.0) for event in tick.events]
+            assert [type(event) for event in events][-1] is gamenet.Left
+            assert (server.running, server.draining) == (False, False)
+            for call in calls:
+                call.join()
