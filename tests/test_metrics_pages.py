@@ -9,11 +9,13 @@ from twisted.internet.address import IPv4Address
 from twisted.logger import formatEvent, globalLogPublisher
 
 from gamenet import metrics
+from gamenet.bridge import Bridge
+from gamenet.config import ServerConfig
 from gamenet.errors import ConfigError
 from gamenet.metrics import Access, status_site
 from gamenet.metrics.files import TYPES, read_page
 from gamenet.metrics.guard import read_access, read_hosts
-from tests.status import SiteTestCase
+from tests.status import Server, SiteTestCase
 
 
 class PageTests(SiteTestCase):
@@ -74,6 +76,21 @@ class ReadyTests(SiteTestCase):
     def test_ready_while_newcomers_may_come(self) -> None:
         self.assertEqual(self.get(b"/readyz")[::2], (200, b"ready\n"))
         self.assertTrue(self.status()["ready"])
+
+    def test_not_before_the_game_has_come_for_its_first_events(self) -> None:
+        bridge = Bridge(ServerConfig(insecure=True))
+        self.server = Server(self.clock, bridge)
+        self.site = status_site(self.server, reactor=self.clock)
+        code, _, body = self.get(b"/readyz")
+        self.assertEqual((code, body.partition(b":")[0]), (503, b"starting"))
+        self.assertIn(b"the game has not come for its first events", body)
+        self.assertFalse(self.status()["ready"])
+        self.assertEqual(self.get(b"/healthz")[0], 200)
+        bridge.poll()
+        self.clock.advance(5)
+        self.assertEqual(self.get(b"/readyz")[::2], (200, b"ready\n"))
+        self.assertTrue(self.status()["ready"])
+        bridge.finish()
 
     def test_draining_is_not_ready_and_still_healthy(self) -> None:
         self.server.draining = True  # type: ignore[attr-defined]

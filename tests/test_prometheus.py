@@ -25,6 +25,7 @@ class MetricsTests(SiteTestCase):
     def setUp(self) -> None:
         super().setUp()
         self.bridge = Bridge()
+        self.bridge.poll()  # the game has begun
         self.addCleanup(self.bridge.close)
         self.server = Server(self.clock, self.bridge)
         self.site = status_site(self.server, reactor=self.clock)

@@ -66,11 +66,18 @@ def is_draining(service: StatusSource) -> bool:
     return bool(getattr(service, "draining", False))
 
 
-def is_ready(service: StatusSource) -> bool:
-    """Whether newcomers may be sent here."""
-    return bool(
-        service.running and not is_draining(service) and service.host.closed_because is None
-    )
+def why_not_ready(service: StatusSource) -> str:
+    """Why newcomers should not be sent here; "" where they may be."""
+    host = service.host
+    if not service.running:
+        return "stopping"
+    if is_draining(service):
+        return "draining"
+    if host.closed_because is not None:
+        return "closed to newcomers"
+    if isinstance(host.sink, Bridge) and not host.sink.passes:
+        return "starting: the game has not come for its first events"
+    return ""
 
 
 def status(service: StatusSource, started: float) -> dict[str, Any]:
@@ -161,7 +168,7 @@ class Report:
             "insecure": int(host.config.insecure),
             "uptime_seconds": host.now() - self._started,
             "cpu_seconds": time.process_time(),
-            "ready": is_ready(service),
+            "ready": not why_not_ready(service),
             "draining": is_draining(service),
             "max_players": host.registry.max_players,
             "paths": crowd.paths,

@@ -19,7 +19,7 @@ from gamenet.metrics import prometheus
 from gamenet.metrics.actions import MAX_ACTION_BYTES, Actions, Refused
 from gamenet.metrics.files import read_page
 from gamenet.metrics.guard import Access, header_of
-from gamenet.metrics.report import Report, is_draining, is_ready
+from gamenet.metrics.report import Report, why_not_ready
 from gamenet.metrics.snapshots import FAILED, Snapshots
 from gamenet.showing import as_json
 
@@ -150,13 +150,12 @@ class StatusResource(Resource):
         return b"stopping\n"
 
     def _ready(self, request: Request) -> bytes:
-        if not self._service.running:
-            return self._health(request)
         request.setHeader(b"Content-Type", TEXT)
-        if is_ready(self._service):
+        reason = why_not_ready(self._service)
+        if not reason:
             return b"ready\n"
         request.setResponseCode(503)
-        return b"draining\n" if is_draining(self._service) else b"closed to newcomers\n"
+        return reason.encode("ascii") + b"\n"
 
     def _file(self, request: Request) -> bytes:
         kind, content = self._files[request.path]
