@@ -268,6 +268,11 @@ class Daemon(MultiService):
         """Whether the server is being emptied, and lets nobody in."""
         return self.server.draining
 
+    @property
+    def drain_seconds_left(self) -> float:
+        """Until those who are still in are sent away; 0.0 if nobody is going to be."""
+        return self.server.drain_seconds_left
+
     def drain(self, seconds: float | None = None, text: str = "") -> bool:
         """Empty the server, and end the process well once nobody is in.
 
@@ -283,7 +288,7 @@ class Daemon(MultiService):
             log.info(
                 "the server is being emptied already, and ends in {left:.0f} s at the latest; "
                 "SIGTERM ends it at once",
-                left=self.server.drain_seconds_left,
+                left=self.drain_seconds_left,
             )
         return began
 

@@ -172,7 +172,10 @@ def _view(now: dict[str, Any], before: dict[str, Any] | None) -> View:
     if before and seconds > 0:
         cpu = f"{(now['cpu_seconds'] - before['cpu_seconds']) / seconds:.0%}"
     on_udp = sum(player["path"] == "udp" for player in players)
+    left = now.get("drain_seconds_left")
     state = "draining" if now.get("draining") else "stalled" if now["stalled"] else "running"
+    if now.get("draining") and left is not None:
+        state += f", {_duration(left)} left"
     name = clean(str(now["game"])) or "a game without a name"
     lines = [
         f"{name}, gamenet {clean(str(now['version']))}, {state}, "

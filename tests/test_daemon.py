@@ -283,6 +283,7 @@ class DrainTests(DaemonTestCase):
         self.reactor.advance(0)
         (line,) = self.logged()
         self.assertIn("being emptied already, and ends in 120 s", line)
+        self.assertEqual(self.made.drain_seconds_left, 120.0)
         self.assertEqual(self.made.server.drained_for, (120.0, "first"))
         self.assertFalse(self.made.drain(1.0))
 

@@ -66,6 +66,7 @@ class StatusTests(SiteTestCase):
                 "errors": 3,
                 "ready": True,
                 "draining": False,
+                "drain_seconds_left": None,
                 "max_players": 256,
                 "paths": {"udp": 0, "tcp": 0},
                 "labels": {},

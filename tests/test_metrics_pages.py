@@ -98,6 +98,15 @@ class ReadyTests(SiteTestCase):
         self.assertEqual(self.get(b"/healthz")[0], 200)
         found = self.status()
         self.assertEqual((found["ready"], found["draining"]), (False, True))
+        self.assertIsNone(found["drain_seconds_left"])
+
+    def test_a_server_that_is_drained_says_how_long_that_may_take(self) -> None:
+        self.server.drain_seconds_left = 0.0  # type: ignore[attr-defined]
+        self.assertIsNone(self.status()["drain_seconds_left"])
+        self.server.draining = True  # type: ignore[attr-defined]
+        self.server.drain_seconds_left = 41.5  # type: ignore[attr-defined]
+        self.clock.advance(5)
+        self.assertEqual(self.status()["drain_seconds_left"], 41.5)
 
     def test_stopping_is_neither(self) -> None:
         self.server.running = 0

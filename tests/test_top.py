@@ -79,6 +79,8 @@ class ViewTests(SynchronousTestCase):
     def test_whatIsNotRightIsTold(self) -> None:
         self.assertIn("draining", view(site(draining=True), None).lines[0])
         self.assertIn("stalled", view(site(stalled=True), None).lines[0])
+        shown = view(site(draining=True, drain_seconds_left=95.4), None)
+        self.assertIn("draining, 0:01:35 left, up", shown.lines[0])
 
     def test_aSiteOfAnotherVersionIsAnErrorAndNotATraceback(self) -> None:
         for broken in (site(ticks=None), site(players=[{}]), {"players": []}):

@@ -44,7 +44,7 @@ _TICKS: Final = ("rate", "number", "per_second", "late_p50_ms", "late_p99_ms", "
 class StatusSource(Protocol):
     """What the site asks a service.
 
-    One that can be drained also says so by an attribute ``draining``.
+    One that can be drained also says so by the attributes ``draining`` and ``drain_seconds_left``.
     """
 
     running: bool | int
@@ -78,6 +78,11 @@ def why_not_ready(service: StatusSource) -> str:
     if isinstance(host.sink, Bridge) and not host.sink.passes:
         return "starting: the game has not come for its first events"
     return ""
+
+
+def _drain_seconds_left(service: StatusSource) -> float | None:
+    left: float | None = getattr(service, "drain_seconds_left", None)
+    return left if is_draining(service) else None
 
 
 def status(service: StatusSource, started: float) -> dict[str, Any]:
@@ -170,6 +175,7 @@ class Report:
             "cpu_seconds": time.process_time(),
             "ready": not why_not_ready(service),
             "draining": is_draining(service),
+            "drain_seconds_left": _drain_seconds_left(service),
             "max_players": host.registry.max_players,
             "paths": crowd.paths,
             "labels": crowd.labels,

@@ -258,6 +258,8 @@ class ActionTests(CannedCase):
         self.assertEqual(self.site.posted[0][:2], ("/api/drain", "Bearer secret"))
         self.server.more = {"draining": True}
         self.browser.wait("the badge", lambda: self.browser.text("#badges") == "draining")
+        self.server.more = {"draining": True, "drain_seconds_left": 90.0}
+        self.browser.wait("the time", lambda: "30" in self.browser.text("#badges"))
 
     def test_onlyWhatIsOfferedIsThere(self) -> None:
         self.server.more = {"actions": ["kick"]}

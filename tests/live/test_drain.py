@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import time
 from typing import TYPE_CHECKING
@@ -57,6 +58,8 @@ def test_underLoadEverybodyIsToldNewcomersAreRefusedAndTheEndIsAGoodOne(folder: 
             play(clients, events)
             daemon.signal(signal.SIGUSR1)
             daemon.wait_for(rf"draining: newcomers are refused, and {PLAYERS} players have 4 s")
+            assert daemon.get("/readyz") == (503, b"draining\n")
+            assert 0 < json.loads(daemon.get("/api/status")[1])["drain_seconds_left"] <= 4
             late = gamenet.GameClient(daemon.address, user="late", insecure=True)
             with pytest.raises(gamenet.JoinRefused) as refused:
                 late.start(HANGS_SECONDS)

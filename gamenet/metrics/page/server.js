@@ -103,7 +103,7 @@ function showHead(now) {
   say($("about"), `gamenet ${now.version}`);
   document.title = `${now.players.length} on ${now.game}`;
   const badges = [];
-  if (now.draining) badges.push(typeof now.draining === "number" ? `draining, ${duration(now.draining)} left` : "draining");
+  if (now.draining) badges.push(typeof now.drain_seconds_left === "number" ? `draining, ${duration(now.drain_seconds_left)} left` : "draining");
   else if (!now.ready) badges.push("not ready");
   if (now.stalled) badges.push("stalled");
   if (!now.secure) badges.push("insecure");
