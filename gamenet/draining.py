@@ -94,6 +94,8 @@ class Drain:
         self._host = host
         self._reactor = reactor
         self._done = done
+        self.sent_away = 0
+        """Players who were still in when the time was over."""
         self._calls = calls(seconds)
         self.deadline = host.now() + seconds
         """When it ends at the latest, in monotonic seconds."""
@@ -133,6 +135,7 @@ class Drain:
             log.info("drained: the time is over, and {count} players are sent away", count=count)
             host.drain()  # what the game has said by now is heard before the end
             host.end_all(DisconnectReason.DRAINED, self._words)
+            self.sent_away = count
         else:
             log.info("drained: nobody is in any more")
         self._done()

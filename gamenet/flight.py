@@ -75,6 +75,7 @@ class FlightRecorder(Service):
             log.warn("no flight record could be written: {error}", error=str(error))
         host = self._server.host
         host.turn.listener = self._recorder.hear
+        self._server.note = self._recorder.note
         self._sampled_at = host.now()
         self._next = self._reactor.callLater(SAMPLE_SECONDS, self._sample)
         globalLogPublisher.addObserver(self)

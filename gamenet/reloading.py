@@ -38,10 +38,12 @@ def reload(server: GameServerService, reread: Callable[[], ServerConfig] | None)
                 "nothing was changed, because the config file cannot be used: {error}",
                 error=str(error),
             )
+            server.note("reload", refused="settings", field=error.field)
             return
     elif not server.secure:
         log.info("there is no certificate to read again, this server is insecure")
         return
+    is_ours = False
     if server.secure:
         try:
             is_ours = server.reload()
@@ -51,11 +53,14 @@ def reload(server: GameServerService, reread: Callable[[], ServerConfig] | None)
                 others="" if found is None else ", and so do the settings",
                 error=str(error),
             )
+            server.note("reload", refused="certificate", field=error.field)
             return
         if is_ours:
             log.info("the certificate was read again: sha256={pin}", pin=server.fingerprint)
         else:
             log.info("this listening endpoint reads its certificates itself")
+    changed, kept = ([], []) if found is None else (found.changed, found.kept)
+    server.note("reload", changed=changed, kept=kept, certificate=is_ours)
     if found is not None:
         _apply(server, found)
 

@@ -87,6 +87,8 @@ class GameServerService(Service):
         """Called on the reactor thread when the game returned or raised by itself."""
         self.on_drained: Callable[[], object] = self.stopService
         """Called on the reactor thread once nobody is in a server that was to be emptied."""
+        self.note: Callable[..., object] = lambda kind, **fields: None
+        """Called on the reactor thread with what its operator has it do; a flight recorder's."""
         self.game_failed = False
         self._drain: Drain | None = None
         self._reactor = reactor
@@ -260,8 +262,14 @@ class GameServerService(Service):
             raise LocalProtocolError("the server does not run yet, so there is nobody to send away")
         if seconds is None:
             seconds = self.config.drain_seconds
-        self._drain = Drain(self.host, self._reactor, seconds, text, lambda: self.on_drained())
+        self._drain = Drain(self.host, self._reactor, seconds, text, self._drained)
+        self.note("drain", seconds=seconds, players=len(self.host.seats))
         return True
+
+    def _drained(self) -> None:
+        assert self._drain is not None
+        self.note("drained", sent_away=self._drain.sent_away)
+        self.on_drained()
 
     @property
     def draining(self) -> bool:

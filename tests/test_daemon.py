@@ -51,6 +51,8 @@ class Server(Service):
         self.on_drained: Any = None
         self.draining = False
         self.drain_seconds_left = 0.0
+        self.noted: list[dict[str, Any]] = []
+        self.note = lambda kind, **fields: self.noted.append({"kind": kind, **fields})
 
     def privilegedStartService(self) -> None:
         self.opened += 1

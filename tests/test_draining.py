@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from typing import Any
 
@@ -21,6 +22,7 @@ from gamenet.errors import (
 )
 from gamenet.events import Chat, Disconnected, Joined, Left, Received, Resumed
 from gamenet.facade import GameServer
+from gamenet.flight import FlightRecorder
 from gamenet.game import Game
 from gamenet.testing import Simulation
 from tests.test_service import ServiceCase
@@ -278,6 +280,28 @@ class ServiceDrainTests(ServiceCase):
         ended = player.events[-1]
         assert isinstance(ended, Disconnected)
         self.assertIs(ended.reason, DisconnectReason.DRAINED)
+
+    def test_the_flight_record_has_its_begin_and_its_end(self) -> None:
+        for stays in (True, False):
+            service = self.service()
+            recorder = FlightRecorder(service, "", self.machine)
+            service.startService()
+            recorder.startService()
+            players = [self.join(service, name)[1].host for name in ("ada", "bob")]
+            service.drain(40.0, "secret plans")
+            service.drain(50.0)
+            players[0].leave()
+            if not stays:
+                players[1].leave()
+            self.network.run(45.0)
+            recorder.stopService()
+            lines = [json.loads(line) for line in recorder._lines("asked")]
+            begin, end = (line for line in lines if line["kind"].startswith("drain"))
+            self.assertEqual(
+                (begin["kind"], begin["seconds"], begin["players"]), ("drain", 40.0, 2)
+            )
+            self.assertEqual((end["kind"], end["sent_away"]), ("drained", int(stays)))
+            self.assertNotIn("secret plans", str(lines))
 
     def test_a_second_one_changes_nothing(self) -> None:
         service = self.service()

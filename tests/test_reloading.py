@@ -473,6 +473,24 @@ class ReloadTests(DaemonTestCase):
         self.assertIs(self.made.server.config, before)
         self.assertEqual(self.reload("max_players = 9\n")[0][:16], "settings changed")
 
+    def test_theFlightRecordHasWhatBecameOfIt(self) -> None:
+        server = self.begin("max_players = 8\n", secure=True).server
+        self.patch(Server, "read", [True, ConfigError("key_file", "opensesame"), False])
+        self.reload("max_players = 9\ntick_rate = 40\n")
+        self.reload("max_players = 8\n")
+        self.reload("max_players = 'opensesame'\n")
+        self.reload("max_players = 9\n")
+        changed = ("max_players=9 (was 8)",)
+        self.assertEqual(
+            server.noted,
+            [
+                {"kind": "reload", "changed": changed, "kept": ("tick_rate",), "certificate": True},
+                {"kind": "reload", "refused": "certificate", "field": "key_file"},
+                {"kind": "reload", "refused": "settings", "field": "max_players"},
+                {"kind": "reload", "changed": (), "kept": (), "certificate": False},
+            ],
+        )
+
     def test_withABadFileTheCertificateIsNotTouched(self) -> None:
         self.begin("max_players = 8\n", secure=True)
         self.patch(Server, "read", [True])
