@@ -9,17 +9,37 @@ both ends can set is in ``settings``.
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Final, Literal, Self
 
 from gamenet.addresses import DEFAULT_PORT, Place, is_loopback, parse_listen
 from gamenet.checks import build
 from gamenet.errors import ConfigError
 from gamenet.limits import ServerLimits
 from gamenet.settings import CommonConfig
+
+HIDDEN: Final = "..."
+"""What stands where a value is not shown."""
+_OF_SECRETS: Final = re.compile(r"auth|credential|dsn|key|pass|pwd|salt|secret|token|webhook", re.I)
+"""Somewhere in the name of a game's option; a harmless one more is hidden rather than one less."""
+_WHO_OF_A_URL: Final = re.compile(r"(?<=://)[^@\s]+(?=@)")
+"""User and password, as in ``postgres://tag:opensesame@db/scores``."""
+
+
+def shown(option: Any) -> Any:
+    """Options of a game as they may be shown: without what is a secret by its name or its form."""
+    if isinstance(option, Mapping):
+        return {
+            name: HIDDEN if _OF_SECRETS.search(str(name)) else shown(value)
+            for name, value in option.items()
+        }
+    if isinstance(option, list | tuple):
+        return [shown(value) for value in option]
+    return _WHO_OF_A_URL.sub(HIDDEN, option) if isinstance(option, str) else option
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +87,7 @@ class ServerConfig(ServerLimits):
     when something has failed, or by request; "" is the working directory."""
     drain_seconds: float = 300.0
     """How long players have to leave a server that is being emptied (``SIGUSR1``); then it ends."""
-    options: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict, repr=False)
     """The ``[game]`` table of the config file, for the game's own use as ``server.options``."""
 
     def __post_init__(self) -> None:

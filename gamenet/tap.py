@@ -24,7 +24,7 @@ from gamenet._version import __version__
 from gamenet.addresses import parse_listen
 from gamenet.auth import AuthOptions, make_portal, public
 from gamenet.checks import build
-from gamenet.config import ServerConfig
+from gamenet.config import ServerConfig, shown
 from gamenet.daemon import Daemon, Plan, care_for_exit_status, refuse
 from gamenet.entrance import entrance
 from gamenet.errors import ConfigError
@@ -214,7 +214,7 @@ class Options(AuthOptions, usage.Options):
 
 
 def effective(plan: Plan) -> list[str]:
-    """The settings in force, a line each."""
+    """The settings in force, a line each, without secrets: it may end in a log or a forum."""
     lines = [
         f"game = {json.dumps(plan.path)}",
         f"status = {_spell(plan.status and repr(plan.status))}",
@@ -228,6 +228,8 @@ def effective(plan: Plan) -> list[str]:
             value = [message.__qualname__ for message in value]
         elif item.name == "auth":
             value = [public(description) for description in value]
+        elif item.name == "options":
+            value = shown(value)
         lines.append(f"{item.name} = {_spell(value)}")
     return lines
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import json
 import os
 import sys
 import tempfile
@@ -218,6 +219,46 @@ class CheckConfigTests(CommandLineTestCase):
             "options": '{"map": "é"}',
         }.items():
             self.assertEqual(shown[name], value)
+
+    def test_secretsOfTheGameAreNotShown(self) -> None:
+        path = self.write(
+            "c.toml",
+            """
+            [game]
+            map = "arena"
+            API_Key = "opensesame"
+            botToken = "opensesame"
+            database = "postgres://tag:opensesame@db.example/scores"
+            mirrors = ["http://a.example/maps", "http://opensesame@b.example/maps"]
+            lives = 3
+            [game.admin]
+            name = "ada"
+            passwords = { old = "opensesame", new = "opensesame" }
+            [[game.rooms]]
+            size = 4
+            secret = "opensesame"
+            """,
+        )
+        self.assertRaises(SystemExit, self.parse, "--check-config", "--config", str(path))
+        out = self.out.getvalue()
+        self.assertNotIn("opensesame", out)
+        (line,) = (line for line in out.splitlines() if line.startswith("options = "))
+        self.assertEqual(
+            json.loads(line.partition(" = ")[2]),
+            {
+                "map": "arena",
+                "API_Key": "...",
+                "botToken": "...",
+                "database": "postgres://...@db.example/scores",
+                "mirrors": ["http://a.example/maps", "http://...@b.example/maps"],
+                "lives": 3,
+                "admin": {"name": "ada", "passwords": "..."},
+                "rooms": [{"size": 4, "secret": "..."}],
+            },
+        )
+        options = self.parse("--config", str(path))
+        self.assertEqual(options.plan.config.options["API_Key"], "opensesame")
+        self.assertNotIn("opensesame", repr(options.plan.config))
 
     def test_whatCannotRunDoesNotPass(self) -> None:
         self.assertIn("auth", self.refusal("--check-config", "--auth", "memory:"))
