@@ -147,8 +147,9 @@ setup(
         "gamenet.testing",
         "twisted.plugins",
     ],
-    # Of its own, because pytest loads it in every run and it must bring nothing else along.
-    py_modules=["pytest_gamenet"],
+    # Of their own, because pytest loads the one in every run, and the other is there before all
+    # else of the command: they must bring nothing else along.
+    py_modules=["gamenet_command", "pytest_gamenet"],
     package_data={
         "gamenet": ["py.typed"],
         "gamenet.metrics.page": ["*.css", "*.html", "*.ico", "*.js", "*.png", "*.svg"],
@@ -174,7 +175,7 @@ setup(
         "dev": DEV,
     },
     entry_points={
-        "console_scripts": ["gamenet = gamenet.cli:main"],
+        "console_scripts": ["gamenet = gamenet_command:main"],
         "pytest11": ["pytest_gamenet = pytest_gamenet"],
     },
 )

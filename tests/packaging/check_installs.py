@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[2]
 PLUGIN = "twisted/plugins/gamenet_plugin.py"
-FIXTURES = "pytest_gamenet.py"
+MODULES = {"gamenet_command.py", "pytest_gamenet.py"}
+"""What lies beside the package."""
 EXTRAS = {"top": "rich", "completion": "shtab"}
 """Extras for those who use gamenet, and a module that each brings."""
 
@@ -52,6 +53,7 @@ FILES = [
     "Makefile",
     "NEWS.rst",
     "README.rst",
+    "gamenet_command.py",
     "pyproject.toml",
     "pytest_gamenet.py",
     "setup.py",
@@ -174,7 +176,7 @@ def check_wheel(shop: Workshop) -> None:
     require(PLUGIN in names, f"the wheel lacks {PLUGIN}")
     packaged = {name for name in names if not re.match(r"gamenet-[^/]+\.dist-info/", name)}
     expected = {name for name in shop.tree_files() if name.startswith("gamenet/")}
-    expected |= {PLUGIN, FIXTURES}
+    expected |= {PLUGIN, *MODULES}
     require(packaged == expected, f"the wheel and the tree differ: {sorted(packaged ^ expected)}")
     licence = [name for name in names if name.endswith("/LICENSE")]
     require(licence, "the wheel holds no LICENSE")
