@@ -22,6 +22,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from gamenet.core import frames
+from gamenet.core.frame_sums import ONE_FRAME
 from gamenet.core.states import Input, State, step
 from gamenet.outflow import DirectTap, Tap, can_send_directly
 
@@ -56,6 +57,8 @@ class ReliableProtocol(Int32StringReceiver):
         self._host = host
         self.key = key
         self._counters = host.counters
+        self._came = host.turn.frames.came
+        self._sent = host.turn.frames.sent
         self.state = state
         self.session: Session | None = None
         self.is_tls = False
@@ -163,6 +166,7 @@ class ReliableProtocol(Int32StringReceiver):
     def stringReceived(self, string: bytes) -> None:
         """A frame came: kind and body."""
         self._counters.frames_in += 1
+        self._came[string[0] if string else 0] += ONE_FRAME + len(string)
         if self._latched:
             self._counters.drop_frame_after_end += 1
             return
@@ -235,6 +239,9 @@ class ReliableProtocol(Int32StringReceiver):
             data = len(out[0]).to_bytes(4, "big") + out[0]
         else:
             data = b"".join([len(frame).to_bytes(4, "big") + frame for frame in out])
+        sent = self._sent
+        for frame in out:
+            sent[frame[0]] += ONE_FRAME + len(frame)
         self._counters.frames_out += len(out)
         self._counters.tcp_bytes_out += len(data)
         if self._direct is not None:

@@ -71,6 +71,7 @@ class StatusTests(SiteTestCase):
                 "paths": {"udp": 0, "tcp": 0},
                 "labels": {},
                 "types": {"in": {}, "out": {}},
+                "frames": {"in": {}, "out": {}},
                 "histograms": {
                     "rtt_seconds": {
                         "bounds": list(RTT_BOUNDS),

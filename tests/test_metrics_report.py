@@ -92,6 +92,12 @@ class PlayerTests(PlayerCase):
             },
         )
 
+    def test_frames_by_type(self) -> None:
+        found = self.status()["frames"]
+        self.assertEqual(set(found["in"]), {"hello", "ack"})
+        self.assertEqual(found["in"]["ack"], {"frames": 1, "bytes": 13})
+        self.assertEqual({kind: one["frames"] for kind, one in found["out"].items()}, {"accept": 1})
+
     def test_what_a_player_had_counted_is_not_lost_when_it_leaves(self) -> None:
         self.session.traffic.came[MessageType.INPUT] += ONE + 17
         verbs = self.server.host.verbs

@@ -10,6 +10,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from gamenet.bridge import Bridge
 from gamenet.core.counters import LOSSES, Counters
+from gamenet.core.frame_sums import ONE_FRAME
+from gamenet.core.frames import Kind
 from gamenet.core.traffic import ONE
 from gamenet.core.wire import MessageType
 from gamenet.errors import RefusalReason
@@ -123,6 +125,15 @@ class MetricsTests(SiteTestCase):
             self.values("gamenet_message_bytes"),
             {("received", "input"): 50.0, ("sent", "state"): 400.0},
         )
+
+    def test_frames_by_type(self) -> None:
+        counts = self.server.host.turn.frames
+        counts.came[Kind.ACK] = 3 * (ONE_FRAME + 9)
+        counts.came[200] = ONE_FRAME + 1
+        counts.sent[Kind.DATA] = 2 * (ONE_FRAME + 100)
+        ack, unknown, data = ("received", "ack"), ("received", "unknown"), ("sent", "data")
+        self.assertEqual(self.values("gamenet_frames"), {ack: 3.0, unknown: 1.0, data: 2.0})
+        self.assertEqual(self.values("gamenet_frame_bytes"), {ack: 39.0, unknown: 5.0, data: 208.0})
 
     def test_ticks(self) -> None:
         self.assertEqual(self.values("gamenet_ticks"), {None: 90.0})

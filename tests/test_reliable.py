@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from gamenet.core import frames
+from gamenet.core.frame_sums import UNKNOWN, by_kind
 from gamenet.core.frames import Kind
 from gamenet.core.reliable_half import LONE_ACK_SECONDS
 from gamenet.core.states import State
@@ -67,6 +68,40 @@ class FramingTests(SynchronousTestCase):
         puppet.wire.say(data, chunk=chunk)
         self.assertEqual([event.payload for event in world.server.of(Received)], payloads)
         world.close()
+
+
+class CountingTests(SynchronousTestCase):
+    """Every frame counts for its kind, and every byte for some frame."""
+
+    def test_frames_and_bytes_of_both_ways_by_kind(self) -> None:
+        world = World(self)
+        puppet = world.puppet().confirm()
+        for number in (7, 8):
+            puppet.wire.say_frame(frames.encode_ping(Kind.PING, number))
+        host = world.server.host
+        host.run(world.server.session_of("mallory").queue_frame, frames.encode_say("x" * 100))
+        counts, counters = host.turn.frames, world.server.counters
+        came = {name: (number, size) for name, number, size in by_kind(counts.came)}
+        sent = {name: (number, size) for name, number, size in by_kind(counts.sent)}
+        self.assertEqual(came["ping"], (2, 2 * (4 + 5)))
+        self.assertEqual(sent["pong"], (2, 2 * (4 + 5)))
+        self.assertEqual(sent["say"], (1, 4 + 1 + 100))
+        self.assertEqual((came["hello"][0], sent["accept"][0]), (1, 1))
+        for found, number, size in (
+            (came, counters.frames_in, counters.tcp_bytes_in),
+            (sent, counters.frames_out, counters.tcp_bytes_out),
+        ):
+            self.assertEqual(sum(one[0] for one in found.values()), number)
+            self.assertEqual(sum(one[1] for one in found.values()), size)
+
+    def test_whatever_a_peer_writes_first_is_counted_as_unknown(self) -> None:
+        for frame in (b"", b"\x00", b"\xff\x01"):
+            world = World(self)
+            puppet = world.puppet().confirm()
+            puppet.wire.say_frame(frame)
+            found = by_kind(world.server.host.turn.frames.came)
+            self.assertIn((UNKNOWN, 1, 4 + len(frame)), found)
+            self.assertEqual(world.server.counters.frames_in, sum(one[1] for one in found))
 
 
 class LatchTests(SynchronousTestCase):

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING
 
+from gamenet.core.frame_sums import FrameSums
 from gamenet.core.state_channel import Shrinker
 from gamenet.core.traffic import Sums
 
@@ -37,6 +38,7 @@ class Turn:
         "counters",
         "dirty",
         "emit",
+        "frames",
         "game_clock_zero",
         "listener",
         "published",
@@ -70,6 +72,8 @@ class Turn:
         """Who hears besides the game of what changes a player's state."""
         self.sums = Sums()
         """Messages and bytes of all sessions by type."""
+        self.frames = FrameSums()
+        """Frames and bytes of all connections by kind."""
 
     def tell(self, event: Event) -> None:
         """Emit an event that changes a player's state, as few do."""

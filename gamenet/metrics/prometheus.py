@@ -158,6 +158,16 @@ class Collector:
                 size.add_metric([direction, kind], figures["bytes"])
         yield count
         yield size
+        count = CounterMetricFamily("gamenet_frames", "Frames over TCP, by type", labels=labels)
+        size = CounterMetricFamily(
+            "gamenet_frame_bytes", "Bytes of frames over TCP, by type", labels=labels
+        )
+        for key, direction in (("in", "received"), ("out", "sent")):
+            for kind, figures in self._head["frames"][key].items():
+                count.add_metric([direction, kind], figures["frames"])
+                size.add_metric([direction, kind], figures["bytes"])
+        yield count
+        yield size
 
     def _counters(self) -> Iterator[Any]:
         drops = CounterMetricFamily(

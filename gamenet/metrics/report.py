@@ -17,6 +17,7 @@ import msgspec
 from gamenet._version import __version__
 from gamenet.bridge import Bridge
 from gamenet.buckets import Buckets
+from gamenet.core.frame_sums import by_kind
 from gamenet.core.traffic import by_type
 from gamenet.metrics.players import (
     POINTS,
@@ -198,6 +199,10 @@ class Report:
                 "in": _types(host.turn.sums.came),
                 "out": _types(host.turn.sums.sent),
             },
+            "frames": {
+                "in": _frames(host.turn.frames.came),
+                "out": _frames(host.turn.frames.sent),
+            },
             "drops": host.counters.drops(),
             "refusals": {reason.name: count for reason, count in host.refusals.items()},
             "queues": {"events": host.sink.waiting_events, "commands": _waiting(bridge)},
@@ -226,6 +231,10 @@ def _waiting(bridge: Bridge | None) -> int:
 
 def _types(counts: list[int]) -> dict[str, dict[str, int]]:
     return {name: {"messages": messages, "bytes": size} for name, messages, size in by_type(counts)}
+
+
+def _frames(counts: list[int]) -> dict[str, dict[str, int]]:
+    return {name: {"frames": frames, "bytes": size} for name, frames, size in by_kind(counts)}
 
 
 def _histogram(buckets: Buckets) -> dict[str, Any]:

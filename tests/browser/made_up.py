@@ -74,6 +74,10 @@ class MadeUpServer:
                 "in": {"input": {"messages": 1, "bytes": int(600 * uptime)}},
                 "out": {"state": {"messages": 1, "bytes": int(9_000 * uptime)}},
             },
+            "frames": {
+                "in": {"ack": {"frames": 1, "bytes": int(13 * uptime)}},
+                "out": {"data": {"frames": 1, "bytes": int(70 * uptime)}},
+            },
             "history": {
                 "step_seconds": 1.0, "points": POINTS, "time_unit_seconds": 0.0001,
                 "loss_unit": 1 / 255,

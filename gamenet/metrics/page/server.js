@@ -37,7 +37,7 @@ const tiles = new Map();
 let past = []; // {at, tile title: numbers}, of the last 30 s
 
 const panels = {
-  types: new Bars($("types"), "Bytes by type of message", "Nothing was sent yet."),
+  types: new Bars($("types"), "Bytes by type of message or frame", "Nothing was sent yet."),
   drops: new Bars($("drops"), "Drops by cause", "Nothing was dropped."),
   refusals: new Bars($("refusals"), "Refusals by reason", "Nobody was refused."),
   inside: new Facts($("inside"), "Inside the server"),
@@ -67,15 +67,18 @@ function showTiles(now, was, seconds) {
   }
 }
 
+// What there is to say of each type of message, or of frame.
+function byType(now, was, seconds, tail) {
+  return ["out", "in"].flatMap((way) => Object.entries(now[way]).map(([type, { bytes }]) => {
+    const speed = seconds ? (bytes - (was[way][type]?.bytes ?? 0)) / seconds : null;
+    return [`${way} ${spaced(type)}${tail}`, bytes, size(speed, "/s"), size(bytes)];
+  }));
+}
+
 function showPanels(now, was, seconds) {
-  const types = [];
-  for (const way of ["out", "in"]) {
-    for (const [type, { bytes }] of Object.entries(now.types[way])) {
-      const speed = seconds ? (bytes - (was.types[way][type]?.bytes ?? 0)) / seconds : null;
-      types.push([`${way} ${spaced(type)}`, bytes, size(speed, "/s"), size(bytes)]);
-    }
-  }
-  panels.types.show(types.sort((one, two) => two[1] - one[1]));
+  panels.types.show([
+    ...byType(now.types, was.types, seconds, ""), ...byType(now.frames, was.frames, seconds, " by TCP"),
+  ].sort((one, two) => two[1] - one[1]));
   for (const [name, panel] of [["drops", panels.drops], ["refusals", panels.refusals]]) {
     const entries = Object.entries(now[name]).filter((entry) => entry[1]).sort((one, two) => two[1] - one[1]);
     panel.show(entries.map(([cause, number]) => {
