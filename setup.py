@@ -145,6 +145,7 @@ setup(
         "gamenet.metrics.page",
         "gamenet.smooth",
         "gamenet.testing",
+        "gamenet.top",
         "twisted.plugins",
     ],
     # Of their own, because pytest loads the one in every run, and the other is there before all

@@ -34,7 +34,7 @@ def run(arguments: argparse.Namespace, interrupted: Callable[[], bool]) -> None:
 
     :raises GamenetError: in one line, if there is nothing to see.
     """
-    from gamenet.top import run_top
+    from gamenet.top.run import run_top
 
     looks = 2 if arguments.once else None
     run_top(arguments.status, interrupted, sys.stdout, seconds=arguments.every, looks=looks)

@@ -50,6 +50,7 @@ class MadeUpServer:
             "secure": True,
             "ready": True,
             "draining": False,
+            "drain_seconds_left": None,
             "uptime_seconds": uptime,
             "cpu_seconds": uptime / 5,
             "max_players": 2_000,

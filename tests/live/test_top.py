@@ -33,8 +33,10 @@ def test_itShowsWhoIsThere(tmp_path: Path) -> None:
             ada.join()
             done = top(daemon.status, "--once", "--every", "0.1")
         assert (done.returncode, done.stderr) == (0, "")
-        assert done.stdout.count("1 players") == 2
+        assert done.stdout.count("players   1: ") == 2
         assert "ada" in done.stdout
+        assert "in hello by TCP" in done.stdout
+        assert "map: @ one" in done.stdout
 
         running = subprocess.Popen(
             command(daemon.status), env=environment(), stdout=subprocess.PIPE, text=True

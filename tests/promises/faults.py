@@ -98,7 +98,9 @@ _TWISTED = "Twisted only notes it, and does it in a later turn; there is no sess
 _ABORT = "Twisted forgets the socket in a later turn, and asks the kernel nothing"
 _NEW_FILE = "looks at the descriptor of a file that is new; only a folder is refused"
 _HAS_FILE = "Python knows the number of an open file"
-_ONLY_ASKS = "a command that only asks; tests/live/test_top.py and tests/test_top.py have it happen"
+_ONLY_ASKS = (
+    "a command that only asks; tests/live/test_top.py and tests/test_top_site.py have it happen"
+)
 _ITS_NUMBER = "a bell knows its number"
 _NO_MEMORY = "OpenSSL makes one unless there is no memory; Twisted logs it and cuts the connection"
 
@@ -168,15 +170,15 @@ EXCLUDED = {
     "tls.ServerContext.serverConnectionForTLS SSL.Connection": _NO_MEMORY,
     "tls._BoundedTls.dataReceived abortConnection": _ABORT,
     "tls_folder.FolderContexts.serverConnectionForTLS SSL.Connection": _NO_MEMORY,
-    "top.Site.look except ConnectionRefusedError": _ONLY_ASKS,
-    "top.Site.look except HTTPException, ValueError, RecursionError, ConnectionResetError, "
+    "top.site.Site.look except ConnectionRefusedError": _ONLY_ASKS,
+    "top.site.Site.look except HTTPException, ValueError, RecursionError, ConnectionResetError, "
     "BrokenPipeError": _ONLY_ASKS,
-    "top.Site.look except OSError": _ONLY_ASKS,
-    "top.Site.look except TimeoutError": _ONLY_ASKS,
-    "top.Site.look_until Thread": "raised before anything is open",
-    "top.Site.look_until thread.start": "raised before anything is open",
-    "top.Site.look_until.<locals>.look except Exception": "raised in the thread that waits for it",
-    "top.Site._cut suppress OSError": "the other side was faster; tests/test_top.py cuts one",
+    "top.site.Site.look except OSError": _ONLY_ASKS,
+    "top.site.Site.look except TimeoutError": _ONLY_ASKS,
+    "top.site.Site.look_until Thread": "raised before anything is open",
+    "top.site.Site.look_until thread.start": "raised before anything is open",
+    "top.site.Site.look_until.<locals>.look except Exception": "raised to whoever waits for it",
+    "top.site.Site._cut suppress OSError": "the other side was faster; test_top_site.py cuts one",
     "waker.Waker.fileno fileno": _ITS_NUMBER,
 }
 """Sites without a row, and why."""
