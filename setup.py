@@ -32,6 +32,11 @@ def version() -> str:
     return found[1]
 
 
+# The game, `gamenet play`, and what draws the net graph.
+PLAY = [
+    "pygame-ce>=2.5.3",
+    "pytmx>=3.32",
+]
 TEST = [
     "pytest>=8",
     "pytest-twisted>=1.14",
@@ -60,9 +65,21 @@ TOP = [
 COMPLETION = [
     "shtab>=1.7",
 ]
+# Engines and environments of the recipes in the book; large, so not in dev:
+# `make test-recipes` installs them.
+RECIPES = [
+    *PLAY,
+    "arcade>=3.3",
+    "panda3d>=1.10.15",
+    "gymnasium>=1.1",
+    "pettingzoo>=1.25",
+    "numpy>=1.26",
+    "mss>=9",
+]
 DEV = [
     *TEST,
     *DOCS,
+    *PLAY,
     *TOP,
     *COMPLETION,
     *METRICS,
@@ -166,7 +183,9 @@ setup(
         "pyOpenSSL>=24.3",  # takes the certificates and keys of cryptography
     ],
     extras_require={
-        "test": [*TEST, *METRICS],
+        "play": PLAY,
+        "recipes": RECIPES,
+        "test": [*TEST, *METRICS, *PLAY],
         "docs": DOCS,
         "plots": PLOTS,
         "fuzz": FUZZ,

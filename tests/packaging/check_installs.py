@@ -33,7 +33,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PLUGIN = "twisted/plugins/gamenet_plugin.py"
 MODULES = {"gamenet_command.py", "pytest_gamenet.py"}
 """What lies beside the package."""
-EXTRAS = {"top": "rich", "completion": "shtab"}
+EXTRAS = {"top": "rich", "completion": "shtab", "play": "pygame"}
 """Extras for those who use gamenet, and a module that each brings."""
 
 # The tree, as it is laid out; what else lies in a checkout belongs to whoever put it there.
