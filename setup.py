@@ -160,6 +160,7 @@ setup(
         "gamenet.doctor",
         "gamenet.metrics",
         "gamenet.metrics.page",
+        "gamenet.overlay",
         "gamenet.smooth",
         "gamenet.testing",
         "gamenet.top",
