@@ -53,6 +53,8 @@ ANSWERS: Final = {
     "its fingerprint, which its operator has",
     "other": "something else than a game server answers at TCP port {port}: use the port of the "
     "game, which the line 'ready: address=' of the server's log has",
+    "nobody": "the server went away a moment ago: try again in a minute, and if it stays away ask "
+    "its operator, who finds the reason in its log",
     "silent": "something holds TCP port {port} open and says nothing, so it is no game server or "
     "one that hangs: have its operator look at it, and compare the port with its log",
 }
