@@ -6,6 +6,7 @@ Layer 4. Runs on: the main thread.
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
@@ -97,6 +98,13 @@ def run_doctor(arguments: argparse.Namespace, proof: dict[str, Any], interrupt: 
     if arguments.json:
         print(json.dumps(report(target, checks, said, well), allow_nan=False), flush=True)
     return exit_status(checks, strict=arguments.strict)
+
+
+def advised(address: str, *, insecure: bool, ca_file: str) -> str:
+    """What another command says to somebody whom it cannot tell why there is no way to a server."""
+    words = ["gamenet", "doctor", address]
+    words += ["--insecure"] if insecure else ["--ca", ca_file] if ca_file else []
+    return f"try: {shlex.join(words)}"
 
 
 def exit_status(checks: Sequence[Check], *, strict: bool) -> int:

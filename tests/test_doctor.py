@@ -388,7 +388,7 @@ class EndingTests(CheckCase):
             (DisconnectReason.REPLACED, "another name with --user"),
             (DisconnectReason.GAME_ERROR, "the reason in its log"),
             (DisconnectReason.RATE, "compare the versions"),
-            (DisconnectReason.SLOW_CONSUMER, "ask its operator"),
+            (DisconnectReason.SLOW_CONSUMER, "end what else uses them"),
         ):
             over = self.over(reason)
             self.assertTrue(is_told(over))

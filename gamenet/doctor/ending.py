@@ -11,40 +11,12 @@ from typing import TYPE_CHECKING, Final
 
 from gamenet.core.text import clean
 from gamenet.doctor.check import TITLES, Check
+from gamenet.doctor.fixes import END_FIXES
 from gamenet.errors import DISCONNECT_TEXTS, DisconnectReason, RefusalReason
 
 if TYPE_CHECKING:
     from gamenet.doctor.facts import Attempt, Outcome
     from gamenet.events import Disconnected
-
-_LOST: Final = (
-    DisconnectReason.TIMEOUT,
-    DisconnectReason.SESSION_LOST,
-    DisconnectReason.UNREACHABLE,
-)
-"""Ends that nobody told of: whether the server is still there has to be looked at."""
-
-_IN_A_WHILE: Final = (
-    "its operator stops or restarts it: try again in a few minutes, and ask them if it stays away"
-)
-_FAILED: Final = "its game or the server failed: tell its operator, who finds the reason in its log"
-_TOO_MUCH: Final = (
-    "the server takes this program for one that breaks its rules: compare the versions of gamenet "
-    "on both sides, and ask its operator"
-)
-_FIXES: Final = {
-    DisconnectReason.STOPPED: _IN_A_WHILE,
-    DisconnectReason.DRAINED: _IN_A_WHILE,
-    DisconnectReason.KICKED: "its game or its operator put the player out, maybe for pressing "
-    "nothing: ask the operator, for nothing is wrong with the network",
-    DisconnectReason.REPLACED: "somebody has joined under the same name, maybe yourself in another "
-    "window: leave there, or give another name with --user",
-    DisconnectReason.GAME_ERROR: _FAILED,
-    DisconnectReason.INTERNAL: _FAILED,
-    DisconnectReason.RATE: _TOO_MUCH,
-    DisconnectReason.BAD_DATA: _TOO_MUCH,
-}
-_ANYTHING: Final = "the server put an end to it: try again, and ask its operator"
 
 _GONE: Final[dict[Outcome, tuple[str, str]]] = {
     "refused": (
@@ -70,7 +42,7 @@ _RESTARTED: Final = (
 
 def is_told(over: Disconnected | None) -> bool:
     """Whether the server said itself that the session is over, and why."""
-    return over is not None and over.reason not in _LOST
+    return over is not None and over.reason in END_FIXES
 
 
 def ended_check(name: str, over: Disconnected) -> Check:
@@ -80,7 +52,7 @@ def ended_check(name: str, over: Disconnected) -> Check:
         name,
         "failed",
         f"the server ended the session during {_step(name)}: {why}",
-        _FIXES.get(over.reason, _ANYTHING),
+        END_FIXES[over.reason],
         {"ended": True, "reason": over.reason.name},
     )
 

@@ -2115,9 +2115,9 @@ class ProcessTests(FaultCase):
         self.patch(sys, "stdin", stdin)
         held: list[chat.LineReader] = []
         talks = SimpleNamespace(run=lambda interrupted: 0)
-        self.patch(chat, "Conversation", lambda client, lines, out: held.append(lines) or talks)
+        self.patch(chat, "Conversation", lambda _, lines, *rest: held.append(lines) or talks)
         client: Any = None
-        self.assertEqual(chat._run_chat(client, lambda: False), 0)
+        self.assertEqual(chat._run_chat(client, lambda: False, ""), 0)
         self.assertTrue(held[0].ended)
 
     @row()
