@@ -365,7 +365,7 @@ def _load(arguments: argparse.Namespace, interrupt: Interrupt) -> int:
         from gamenet.demo.bot import Load
         from gamenet.demo.bots import run_bots
 
-        if arguments.bot and os.getcwd() not in sys.path[:1]:
+        if arguments.bot is not None and os.getcwd() not in sys.path[:1]:
             sys.path.insert(0, os.getcwd())
         load = Load(
             address=arguments.address,
@@ -379,7 +379,7 @@ def _load(arguments: argparse.Namespace, interrupt: Interrupt) -> int:
             chaos=script,
             trace=arguments.trace,
             ramp=arguments.ramp,
-            own=load_bot(arguments.bot) if arguments.bot else None,
+            own=None if arguments.bot is None else load_bot(arguments.bot),
             clock_zero=arguments.clock_zero,
         )
         outcome = run_bots(load, interrupt, sys.stderr, quiet=arguments.quiet)

@@ -21,7 +21,9 @@ from typing import TYPE_CHECKING, Final, TextIO
 
 from twisted.logger import globalLogPublisher
 
+from gamenet.cli_doctor import advised
 from gamenet.cli_network import banner
+from gamenet.core.text import clean
 from gamenet.demo.bot import NUMBERED_SECONDS, SILENT, Bot, Load
 from gamenet.demo.game import TICK_RATE
 from gamenet.demo.guest import Guest
@@ -36,7 +38,8 @@ from gamenet.demo.report import (
     rounded,
 )
 from gamenet.demo.trace import Trace
-from gamenet.errors import ConfigError
+from gamenet.doctor.fixes import remedy
+from gamenet.errors import ConfigError, RefusalReason
 from gamenet.gate import raise_open_files
 from gamenet.proxy import Mischief, Proxy
 
@@ -70,6 +73,11 @@ LEDGER: Final = (
     "reordered",
 )
 """Counts of numbered messages."""
+
+NO_SECRETS: Final = (
+    "fix: bots have no passwords and no tickets, so have the server let everybody in: --auth "
+    "anonymous"
+)
 
 Interrupted = Callable[[], bool]
 """Asked again and again; True once the person at the terminal wants to end."""
@@ -140,6 +148,8 @@ class Crowd:
             return None
         report["errors"] = self._problems.count
         report["error_lines"] = list(self._problems.lines)
+        if not report["joined"]:
+            report["error_lines"].insert(0, self._why_nobody_joined())
         return report, report.pop("played") == self.load.count and not self._problems.count
 
     def _run(self, interrupted: Interrupted) -> Report | None:
@@ -298,6 +308,20 @@ class Crowd:
         report["bytes_down_per_client_second"] = rounded(down / seconds / len(joined), 1)
         report["tunnel_seconds"] = rounded(last.tunnel_seconds - first.tunnel_seconds, 3)
         return report
+
+    def _why_nobody_joined(self) -> str:
+        """In a line, with what to do."""
+        if all(bot.failed for bot in self.bots):
+            return "nobody joined: every bot failed by itself, as told below"
+        load = self.load
+        doctor = advised(load.address, insecure=load.insecure, ca_file=load.ca_file)
+        end = next((bot.end for bot in self.bots if bot.end is not None), None)
+        if end is None:
+            return f"nobody joined: the server did not answer in time; {doctor}"
+        text = clean(end.text).rstrip(".")
+        if end.refusal is RefusalReason.CREDENTIALS:
+            return f"nobody joined: {text}; {NO_SECRETS}"
+        return f"nobody joined: {text}; {remedy(end.reason, end.refusal, doctor)}"
 
     def _clock_error_ms(self) -> float | None:
         """By how much 99 of 100 ideas of the server's clock were off at most."""

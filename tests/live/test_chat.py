@@ -161,6 +161,8 @@ def test_aServerThatIsNotThereIsOneReadableLine() -> None:
         assert done.returncode == 1
         assert (report["bots"], report["joined"]) == (2, 0)
         assert report["errors"] == 2
+        assert report["error_lines"][0].startswith("nobody joined: no server answers at ")
+        assert report["error_lines"][0].endswith(f"; try: gamenet doctor {address} --insecure")
 
 
 OTHER_GAME = """
