@@ -14,7 +14,7 @@ import math
 import sys
 from typing import TYPE_CHECKING, Any
 
-from gamenet.account_file import change
+from gamenet.account_file import change, check
 from gamenet.config import ServerConfig
 from gamenet.core.password import LEAST_LOG2_N, MAX_PASSWORD_BYTES, MOST_LOG2_N
 from gamenet.core.text import checked_name
@@ -84,6 +84,7 @@ def run_passwd(arguments: argparse.Namespace) -> int:
             f"{arguments.name[:64]!r} is not a name; names have 1 to 32 letters, digits, dots, "
             "dashes or underscores",
         )
+    check(arguments.file)
     if arguments.delete:
         if not change(arguments.file, name, None):
             raise ConfigError("NAME", f"there is no account {name} in {arguments.file}")
