@@ -13,7 +13,6 @@ import argparse
 import contextlib
 import getpass
 import json
-import math
 import os
 import signal
 import sys
@@ -33,13 +32,13 @@ from gamenet.cli_network import (
     banner,
     profile_of,
     run_proxy,
-    share,
     simulation_flags,
 )
 from gamenet.cli_serve import add_serve
 from gamenet.cli_top import add_top
 from gamenet.cli_top import run as run_top
 from gamenet.cli_trust import add_commands
+from gamenet.cli_values import above_zero, named, number, seconds, seed, share, shown, whole
 from gamenet.errors import GamenetError
 
 if TYPE_CHECKING:
@@ -49,7 +48,9 @@ if TYPE_CHECKING:
     from gamenet.demo.report import Report
 
 MAX_BOTS: Final = 10_000
-MAX_SECONDS: Final = 86_400.0
+SLOWEST_RAMP: Final = 0.01
+FASTEST_RAMP: Final = 10_000.0
+MAX_MESSAGE_CHARACTERS: Final = 400
 MAX_SECRET_BYTES: Final = 4_096
 """Of a line with a password or a ticket; the protocol takes half of that."""
 
@@ -86,8 +87,8 @@ class Interrupt:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        for number, before in self._before.items():
-            signal.signal(number, before)  # type: ignore[arg-type]
+        for signal_number, before in self._before.items():
+            signal.signal(signal_number, before)  # type: ignore[arg-type]
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         self.requested = True
@@ -101,6 +102,8 @@ class _Parser(argparse.ArgumentParser):
     """Refuses with an exception instead of ending the process with its own status."""
 
     def error(self, message: str) -> NoReturn:
+        if len(message) > MAX_MESSAGE_CHARACTERS:
+            message = f"{message[:MAX_MESSAGE_CHARACTERS]}..."
         raise UsageError(f"{message} (see {self.prog} --help)")
 
 
@@ -113,10 +116,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     _open_closed_streams()
     try:
         try:
-            arguments = _parser().parse_args(argv)
+            arguments, more = _parser().parse_known_args(argv)
         except SystemExit as done:  # --help and --version have printed what they are for
             return int(done.code or 0)
         command = f"gamenet {arguments.command}"
+        if more:
+            raise UsageError(f"it takes no {shown(more[0])} (see {command} --help)")
         if arguments.command in ("chat", "demo", "bots", "proxy", "top", "doctor"):
             return _play(arguments)
         return int(arguments.run(arguments))
@@ -156,7 +161,9 @@ def _parser() -> argparse.ArgumentParser:
         description="Start the demo game's server and bots, each in a process of its own, let "
         "them play over real sockets, and say what both sides measured.",
     )
-    demo.add_argument("--bots", type=_count, default=50, metavar="N", help="players (default 50)")
+    demo.add_argument(
+        "--bots", type=whole(1, MAX_BOTS), default=50, metavar="N", help="players (default 50)"
+    )
     _add_run(demo, 20.0)
     demo.add_argument(
         "--no-delta",
@@ -175,10 +182,16 @@ def _parser() -> argparse.ArgumentParser:
         "arrives. What only the server knows is reported as unknown.",
     )
     _add_address(bots)
-    bots.add_argument("--count", type=_count, default=10, metavar="N", help="players (default 10)")
+    bots.add_argument(
+        "--count", type=whole(1, MAX_BOTS), default=10, metavar="N", help="players (default 10)"
+    )
     _add_run(bots, 10.0)
     bots.add_argument(
-        "--ramp", type=_above_zero, default=600.0, metavar="N", help="joins a second (default 600)"
+        "--ramp",
+        type=number(SLOWEST_RAMP, FASTEST_RAMP),
+        default=600.0,
+        metavar="N",
+        help="joins a second (default 600)",
     )
     bots.add_argument(
         "--bot",
@@ -187,7 +200,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     bots.add_argument(
         "--max-rtt-ms",
-        type=_above_zero,
+        type=above_zero,
         metavar="MS",
         help="fail if 1 in 100 round trips takes longer",
     )
@@ -197,7 +210,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="SHARE",
         help="fail if more datagrams are lost: 0.05, or 5%%",
     )
-    bots.add_argument("--seed", type=int, default=0, help="where the bots go (default 0)")
+    bots.add_argument("--seed", type=seed, default=0, help="where the bots go (default 0)")
     bots.add_argument("--quiet", action="store_true", help="no line a second")
     add_simulation(bots)
     add_chaos(bots)
@@ -226,13 +239,13 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_run(parser: argparse.ArgumentParser, seconds: float) -> None:
+def _add_run(parser: argparse.ArgumentParser, usual: float) -> None:
     parser.add_argument(
         "--seconds",
-        type=_seconds,
-        default=seconds,
+        type=seconds(),
+        default=usual,
         metavar="S",
-        help=f"of play, joining and leaving not counted (default {seconds:g})",
+        help=f"of play, joining and leaving not counted (default {usual:g})",
     )
     parser.add_argument(
         "--json", action="store_true", help="the report as one line of JSON on standard output"
@@ -247,7 +260,10 @@ def _add_address(parser: argparse.ArgumentParser) -> None:
     )
     trust = parser.add_mutually_exclusive_group()
     trust.add_argument(
-        "--ca", default="", metavar="FILE", help="authorities to trust instead of the system's"
+        "--ca",
+        type=named("a file"),
+        metavar="FILE",
+        help="authorities to trust instead of the system's",
     )
     trust.add_argument(
         "--insecure", action="store_true", help="join without encryption; the server must allow it"
@@ -260,38 +276,15 @@ def _add_who(parser: argparse.ArgumentParser) -> None:
     )
     proof = parser.add_mutually_exclusive_group()
     proof.add_argument("--password", action="store_true", help="ask for the account's password")
-    proof.add_argument("--password-file", metavar="FILE", help="read the password from a file")
-    proof.add_argument("--ticket-file", metavar="FILE", help="join with the ticket in a file")
-
-
-def _count(text: str) -> int:
-    try:
-        number = int(text)
-    except ValueError:
-        number = 0
-    if not 1 <= number <= MAX_BOTS:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 to {MAX_BOTS}")
-    return number
-
-
-def _seconds(text: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        number = math.nan
-    if not 0 < number <= MAX_SECONDS:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds above 0")
-    return number
-
-
-def _above_zero(text: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        number = math.nan
-    if not 0 < number < math.inf:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
-    return number
+    proof.add_argument(
+        "--password-file",
+        type=named("a file"),
+        metavar="FILE",
+        help="read the password from a file",
+    )
+    proof.add_argument(
+        "--ticket-file", type=named("a file"), metavar="FILE", help="join with the ticket in a file"
+    )
 
 
 def _play(arguments: argparse.Namespace) -> int:
@@ -335,9 +328,14 @@ def _proof(arguments: argparse.Namespace) -> dict[str, Any]:
 def _first_line(path: str) -> bytes:
     try:
         with open(path, "rb") as file:
-            return file.readline(MAX_SECRET_BYTES).rstrip(b"\r\n")
+            line = file.readline(MAX_SECRET_BYTES).rstrip(b"\r\n")
     except OSError as error:
-        raise UsageError(f"cannot read {path}: {error.strerror}") from None
+        raise UsageError(
+            f"cannot read {path}: {error.strerror}; name a file that you may read"
+        ) from None
+    if not line:
+        raise UsageError(f"the first line of {path} is empty; write the password or ticket there")
+    return line
 
 
 def _load(arguments: argparse.Namespace, interrupt: Interrupt) -> int:
@@ -354,9 +352,9 @@ def _load(arguments: argparse.Namespace, interrupt: Interrupt) -> int:
             seconds=arguments.seconds,
             bots=arguments.bots,
             simulation=simulation_flags(arguments),
-            chaos=arguments.chaos,
+            chaos=arguments.chaos or "",
             script=script,
-            trace=arguments.trace,
+            trace=arguments.trace or "",
             delta=arguments.delta,
         )
         outcome = run_demo(plan, interrupt, sys.stderr)
@@ -372,12 +370,12 @@ def _load(arguments: argparse.Namespace, interrupt: Interrupt) -> int:
             count=arguments.count,
             seconds=arguments.seconds,
             insecure=arguments.insecure,
-            ca_file=arguments.ca,
+            ca_file=arguments.ca or "",
             seed=arguments.seed,
             profile=profile,
             sim_seed=arguments.sim_seed,
             chaos=script,
-            trace=arguments.trace,
+            trace=arguments.trace or "",
             ramp=arguments.ramp,
             own=None if arguments.bot is None else load_bot(arguments.bot),
             clock_zero=arguments.clock_zero,
@@ -419,7 +417,7 @@ def _chat(arguments: argparse.Namespace, proof: dict[str, Any], interrupt: Inter
         interrupt,
         user=arguments.user,
         insecure=arguments.insecure,
-        ca_file=arguments.ca,
+        ca_file=arguments.ca or "",
         profile=profile_of(arguments),
         sim_seed=arguments.sim_seed,
         **proof,

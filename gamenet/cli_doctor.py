@@ -10,7 +10,7 @@ import shlex
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
-from gamenet.cli_network import _number
+from gamenet.cli_values import number
 
 if TYPE_CHECKING:
     import argparse
@@ -38,7 +38,7 @@ def add_doctor(commands: Any, *add: Callable[[argparse.ArgumentParser], None]) -
         each(doctor)
     doctor.add_argument(
         "--seconds",
-        type=_number(0.5, MOST_SECONDS),
+        type=number(0.5, MOST_SECONDS),
         default=SECONDS,
         metavar="S",
         help=f"how long round trips and losses are measured (default {SECONDS:g})",
@@ -69,7 +69,7 @@ def run_doctor(arguments: argparse.Namespace, proof: dict[str, Any], interrupt: 
         arguments.address,
         user=arguments.user,
         insecure=arguments.insecure,
-        ca_file=arguments.ca,
+        ca_file=arguments.ca or "",
         join_seconds=JOIN_SECONDS,
         udp_bind_seconds=JOIN_SECONDS,
         **proof,

@@ -189,7 +189,10 @@ class TicketTests(CommandTestCase):
         self.assertEqual(
             public.public_bytes_raw(), read_public_key(f"{self.key}.pub").public_bytes_raw()
         )
-        self.assertIn("exists already", self.problem("ticket", "--make-key", self.key))
+        self.assertIn(
+            "exists already; give the keys another name",
+            self.problem("ticket", "--make-key", self.key),
+        )
 
     def issue(self, *argv: str) -> Any:
         """The claims of the ticket that is printed."""
