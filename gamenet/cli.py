@@ -319,7 +319,9 @@ def _proof(arguments: argparse.Namespace) -> dict[str, Any]:
         try:
             return {"password": _first_line(arguments.password_file).decode()}
         except UnicodeDecodeError:
-            raise UsageError(f"{arguments.password_file} is not text in UTF-8") from None
+            raise UsageError(
+                f"{arguments.password_file} is not text in UTF-8; name another file, or save it so"
+            ) from None
     if arguments.ticket_file:
         return {"ticket": _first_line(arguments.ticket_file)}
     return {}

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, TextIO
 
 from gamenet.chaos import parse_chaos
 from gamenet.cli_values import MOST_SECONDS, count_of_bytes, named, number, port, seed, share
-from gamenet.errors import ListenFailed
+from gamenet.errors import ConnectionFailed, ListenFailed
 from gamenet.impairment import PROFILES, Profile, find_profile
 from gamenet.proxy import Mischief, Proxy
 
@@ -212,6 +212,8 @@ def run_proxy(arguments: argparse.Namespace, interrupted: Callable[[], bool]) ->
         proxy.start()
     except ListenFailed as error:
         raise ListenFailed(f"{error}; choose another port or address for LISTEN") from None
+    except ConnectionFailed as error:
+        raise ConnectionFailed(f"{error}; try: gamenet doctor {arguments.target}") from None
     try:
         _say(err, f"proxy: {proxy.address} passes on to {proxy.target}")
         _say(err, banner(profile, arguments.sim_seed))

@@ -114,7 +114,10 @@ def _ask(name: str) -> bytes:
     if not sys.stdin.isatty():
         line = sys.stdin.buffer.readline(MAX_PASSWORD_BYTES + 3)
         if not line:
-            raise ValueError("no password came on standard input")
+            raise ValueError(
+                "no password came on standard input; run it at a terminal, which asks for one, "
+                "or give it one line"
+            )
         return line.removesuffix(b"\n").removesuffix(b"\r")
     password = getpass.getpass(f"Password of {name}: ")
     if getpass.getpass("Once more: ") != password:

@@ -245,4 +245,7 @@ def _read(path: str | Path, field: str, *, secret: bool = False) -> bytes:
                 check_private(os.fstat(file.fileno()), str(path), field)
             return file.read(MAX_KEY_FILE_BYTES)
     except OSError as error:
-        raise ConfigError(field, f"cannot read {path}: {error.strerror}") from None
+        raise ConfigError(
+            field,
+            f"cannot read {path}: {error.strerror}; 'gamenet ticket --make-key FILE' makes keys",
+        ) from None

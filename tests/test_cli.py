@@ -87,7 +87,7 @@ class CommandLineTests(SynchronousTestCase):
             (("bots", "localhost", "--chaos", "cut@10"), "cut@10 is not within the 10 s of play"),
             (("demo", "--chaos", "block@18:3"), "unblock@21 is not within the 20 s of play"),
             (("bots", "localhost", "--trace", "/nowhere/t"), "cannot write /nowhere/t"),
-            (("demo", "--trace", os.curdir), "trace: cannot write .: Is a directory"),
+            (("demo", "--trace", os.curdir), "trace: cannot write .: Is a directory; name a file"),
             (("proxy",), "LISTEN, TARGET"),
             (("proxy", "7778"), "TARGET"),
             (("proxy", "7778", "localhost", "--profile", "sattelite"), "did you mean satellite?"),

@@ -39,7 +39,7 @@ from gamenet.demo.report import (
 )
 from gamenet.demo.trace import Trace
 from gamenet.doctor.fixes import remedy
-from gamenet.errors import ConfigError, RefusalReason
+from gamenet.errors import ConfigError, ConnectionFailed, RefusalReason
 from gamenet.gate import raise_open_files
 from gamenet.proxy import Mischief, Proxy
 
@@ -439,7 +439,11 @@ def run_bots(
     try:
         if load.in_trouble:
             proxy = Proxy(load.address, profile=load.profile or "perfect", seed=load.sim_seed)
-            proxy.start()
+            try:
+                proxy.start()
+            except ConnectionFailed as error:
+                doctor = advised(load.address, insecure=load.insecure, ca_file=load.ca_file)
+                raise ConnectionFailed(f"{error}; {doctor}") from None
         if load.profile is not None:
             say(banner(load.profile, load.sim_seed))
         crowd = Crowd(load, problems, LiveLine(err, quiet), proxy, trace, say)

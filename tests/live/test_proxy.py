@@ -287,7 +287,7 @@ def test_mistakesAreOneLine(echo: int) -> None:
             (str(echo), f"127.0.0.1:{echo}"),
             f"{taken}use; choose another port or address for LISTEN",
         ),
-        (("0", "nobody.invalid:7777"), "there is no host of the name 'nobody.invalid'"),
+        (("0", "nobody.invalid:7777"), "'; try: gamenet doctor nobody.invalid:7777"),
         (("0", "localhost", "--profile", "trian"), "did you mean train?"),
     ):
         process = proxy(*arguments)

@@ -2098,7 +2098,8 @@ class ProcessTests(FaultCase):
         self.assertEqual(cli.main(chats), 1)
         FileTests.strike_file(self, "readline", os_error("EIO"), "cli")  # type: ignore[arg-type]
         self.assertEqual(cli.main(chats), 1)
-        said = f"gamenet chat: cannot read {__file__}: Input/output error\n"
+        said = f"gamenet chat: cannot read {__file__}: Input/output error; name a file that you "
+        said += "may read\n"
         self.assertEqual(self.err.getvalue(), 2 * said)
 
     @row(
