@@ -13,6 +13,7 @@ from gamenet.demo import bots as bots_module
 from gamenet.demo.bot import Load
 from gamenet.demo.bots import Crowd
 from gamenet.demo.guest import Guest
+from gamenet.demo.reckoning import NO_SECRETS
 from gamenet.demo.report import LiveLine, Problems, beyond, blank, table
 from gamenet.doctor.fixes import REFUSAL_FIXES
 from gamenet.errors import ConfigError, DisconnectReason, RefusalReason
@@ -133,7 +134,7 @@ class NobodyTests(SynchronousTestCase):
             bot.take(end)
         for bot in crowd.bots:
             bot.failed = failed
-        return crowd._why_nobody_joined()
+        return crowd._reckoning.why_nobody_joined()
 
     def end(self, reason: DisconnectReason, text: str, *refusal: RefusalReason) -> Disconnected:
         return Disconnected(SERVER, reason, text, *refusal)
@@ -146,7 +147,7 @@ class NobodyTests(SynchronousTestCase):
             ((), f"the server did not answer in time; {DOCTOR}"),
             ((unreachable, full), f"no server answers; {DOCTOR}"),
             ((full,), f"The server is full; fix: {REFUSAL_FIXES[RefusalReason.FULL]}"),
-            ((secret,), f"No; {bots_module.NO_SECRETS}"),
+            ((secret,), f"No; {NO_SECRETS}"),
         ):
             self.assertEqual(self.why(*ends), f"nobody joined: {expected}")
         self.assertIn("every bot failed by itself", self.why(failed=True))
