@@ -229,8 +229,7 @@ class Examination:
         return path_findings.udp_check(port, None, probed)
 
     def _gone(self, name: str) -> Check | None:
-        """What there is to say if the server has gone or has put us out, whatever the check found;
-        None if the session goes on."""
+        """What to say if the server has gone or has put us out; None if the session goes on."""
         visit = self._visit
         # A connection that was just lost may come back.
         self._patience.until(lambda: visit.is_gone or not visit.lost_at, RETURN_SECONDS + 1.0)
