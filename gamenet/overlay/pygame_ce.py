@@ -6,6 +6,7 @@ something new, ten times a second.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final, Literal
 from weakref import WeakKeyDictionary
 
@@ -307,19 +308,22 @@ class Pen:
 
 def places_of(curve: Curve, plot: Plot, area: pygame.Rect) -> list[tuple[int, int] | None]:
     """Where each value is: the newest at the right edge of *area*, zero at its bottom."""
-    values = curve.values[-plot.slots :]
-    right, bottom = area.right - 1, area.bottom - 1
-    wide, high = (area.width - 1) / max(1, plot.slots - 1), (area.height - 1) / plot.top
-    first = len(values) - 1
+    values, top = curve.values[-plot.slots :], plot.top
+    bottom, high = area.bottom - 0.5, (area.height - 1) / top
+    columns = _columns(area.left, area.width, plot.slots)[plot.slots - len(values) :]
     return [
         None
         if value is None
-        else (
-            round(right - (first - index) * wide),
-            round(bottom - max(0.0, min(value, plot.top)) * high),
-        )
-        for index, value in enumerate(values)
+        else (x, int(bottom - high * (value if 0 < value < top else top if value > 0 else 0)))
+        for x, value in zip(columns, values, strict=True)
     ]
+
+
+@lru_cache(maxsize=16)
+def _columns(left: int, width: int, slots: int) -> tuple[int, ...]:
+    """Where on the surface each of so many values is."""
+    wide = (width - 1) / max(1, slots - 1)
+    return tuple(left + round(slot * wide) for slot in range(slots))
 
 
 def _runs(

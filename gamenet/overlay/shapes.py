@@ -88,8 +88,8 @@ def top_of(curves: tuple[Curve, ...], least: float) -> float:
 
     :param least: so that little looks like little.
     """
-    most = max((v for curve in curves for v in curve.values if v is not None), default=0.0)
-    return max(least, round_up(most))
+    most = (max(filter(None, curve.values), default=0.0) for curve in curves)
+    return max(least, round_up(max(most)))
 
 
 def round_up(value: float) -> float:
