@@ -215,12 +215,10 @@ class Pen:
             right = self.pad + self.width
             colour = palette.OF_VERDICT[line.verdict]
             width = self.text(line.verdict, right, y, colour, right=True)
-            side = self.row // 2
-            self.mark(
-                line.verdict,
-                pygame.Rect(right - width - side - self.px(4), y + side // 2, side, side),
-                colour,
-            )
+            side = 2 * self.row // 3
+            x = right - width - side - self.px(4)
+            area = pygame.Rect(x, y + (self.row - side) // 2, side, side)
+            self.mark(line.verdict, area, colour)
 
     def mark(self, verdict: Verdict, area: pygame.Rect, colour: Colour) -> None:
         """A disc is good, a triangle fair, a cross poor."""

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from twisted.trial.unittest import SynchronousTestCase
-
-os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
-os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
-
 import pygame
+from twisted.trial.unittest import SynchronousTestCase
 
 from gamenet.overlay import NetGraph, Plot, palette, verdicts
 from gamenet.overlay.pygame_ce import CORNERS, FONT_SIZE, MOST_TEXTS, Pen, draw, panel_of
