@@ -20,9 +20,14 @@ highlight_language = "python"
 
 # The docstrings are reST already; types are in the signatures, as in the code.
 sys.path.insert(0, str(ROOT))
+autodoc_preserve_defaults = True
 autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"
-autodoc_default_options = {"members": True, "show-inheritance": True}
+autodoc_default_options = {"members": True}
+# As the code names them, instead of all that they can be.
+autodoc_type_aliases = {
+    name: name for name in ("AnyGame", "Event", "Payload", "Address", "Command")
+}
 add_module_names = False
 python_use_unqualified_type_names = True
 # A signature that would be wider than the page has a line for each parameter.
