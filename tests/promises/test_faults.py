@@ -2293,7 +2293,7 @@ class ProcessTests(FaultCase):
     @row(at("metrics.snapshots.Snapshots._step", "except Exception"))
     def test_a_snapshot_for_the_status_site(self) -> None:
         made = self.callback(then=lambda: iter(["a snapshot"]))
-        report: Any = SimpleNamespace(make=lambda: (made() for _ in range(1)), took=None)
+        report: Any = SimpleNamespace(make=lambda *, history: (made() for _ in range(1)), took=None)
         snapshots = Snapshots(report, None, lambda: 0.0, Logger().failure)
         told: list[Any] = []
         snapshots.ask(told.append)
