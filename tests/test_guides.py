@@ -95,6 +95,14 @@ class PagesTests(SynchronousTestCase):
         inputs = (DOCS / "guides/inputs.rst").read_text(encoding="utf-8")
         self.assertIn(f"more than {MAX_KEPT} waited", inputs)
 
+    def test_what_the_plots_show_is_what_was_drawn(self) -> None:
+        figures = json.loads((DOCS / "plots/figures.json").read_text(encoding="utf-8"))
+        page = (DOCS / "guides/smoothing.rst").read_text(encoding="utf-8")
+        self.assertIn(f"settles at {figures['interpolation_delay_mean_ms']:.0f} ms", page)
+        self.assertIn(f"jumps by up to {figures['prediction_jump_max_m']:.2f} m", page)
+        smoothed = f"{figures['prediction_jump_smoothed_max_m']:.2f} m in a frame"
+        self.assertIn(smoothed, " ".join(page.split()))
+
     def test_what_is_said_of_speed_was_measured(self) -> None:
         """The page about when not to, and the one for ENet, quote the page about performance."""
         measured = (DOCS / "PERFORMANCE.rst").read_text(encoding="utf-8")
