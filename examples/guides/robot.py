@@ -24,6 +24,8 @@ def play(client, most=1_000_000):
             match event:
                 case gamenet.Chat(player, text):
                     print(f"<{player}> {text}")
+                case gamenet.Disconnected(_, text):
+                    print(f"The game is over: {text}")
                 case gamenet.Received(_, told) if told.name == client.player.name:
                     picked = told.apples
         state = client.take_state()
