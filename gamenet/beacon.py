@@ -188,7 +188,7 @@ class Beacon:
         try:
             self._ears[is_ipv6] = ear = self._port(everywhere)
             # From a socket that hears everywhere, the system answers by whatever address is best.
-            is_everywhere = everywhere in hosts or not named
+            is_everywhere = not named or ear.getHost().host in hosts
             self._mouths[is_ipv6] = ear if is_everywhere else self._port(named[0])
         except (CannotListenError, OSError) as error:
             opened = self._ears.pop(is_ipv6, None)
