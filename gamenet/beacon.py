@@ -73,7 +73,7 @@ class _Asker:
         self.tokens: deque[bytes] = deque(maxlen=REMEMBERED_TOKENS)
 
 
-class _Ear(LanProtocol):
+class BeaconProtocol(LanProtocol):
     """One socket of a beacon."""
 
     def __init__(self, beacon: Beacon) -> None:
@@ -199,7 +199,7 @@ class Beacon:
         return ""
 
     def _port(self, host: str) -> Any:
-        return open_port(self._reactor, _Ear(self), host, PORT, shared=True)
+        return open_port(self._reactor, BeaconProtocol(self), host, PORT, shared=True)
 
     def _look(self) -> None:
         """Hear the group on every network that is up; later ones are found later."""

@@ -133,7 +133,7 @@ def _rank(host: str) -> int:
     return 3 if address.is_loopback else 2
 
 
-class _Asker(LanProtocol):
+class SeekerProtocol(LanProtocol):
     """One way into the network, and what comes back by it."""
 
     def __init__(self, heard: Callable[[bytes, Address], None]) -> None:
@@ -209,7 +209,7 @@ class Seeker:
             if port is not None and port.connected:
                 continue
             try:
-                self._ports[way] = open_port(self._reactor, _Asker(self._heard), host)
+                self._ports[way] = open_port(self._reactor, SeekerProtocol(self._heard), host)
             except (CannotListenError, OSError):
                 self._ports.pop(way, None)
 
