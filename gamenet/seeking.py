@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from twisted.internet.error import CannotListenError
 
-from gamenet.addresses import join_address, unmapped
+from gamenet.addresses import is_loopback, join_address, unmapped
 from gamenet.core import frames
 from gamenet.core.beacon import (
     BROADCAST,
@@ -268,12 +268,20 @@ class Seeker:
 
 
 def _targets(way: Interface) -> Iterator[Any]:
-    """Whom to ask: the group, and who hears no multicast, by broadcast."""
+    """Whom to ask: the group, and who hears no multicast, by broadcast.
+
+    On this machine also straight: some systems have neither there, and then one server is found.
+    """
     if way.is_ipv6:
         yield (GROUP_IPV6, PORT, 0, way.number)
+        yield ("::1", PORT, 0, 0)
         return
     yield (GROUP, PORT)
-    yield (LOOPBACK_BROADCAST if way.address.startswith("127.") else BROADCAST, PORT)
+    if is_loopback(way.address):
+        yield (LOOPBACK_BROADCAST, PORT)
+        yield ("127.0.0.1", PORT)
+    else:
+        yield (BROADCAST, PORT)
 
 
 def _host(address: Address) -> str:
