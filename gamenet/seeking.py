@@ -10,6 +10,7 @@ import secrets
 import socket
 from collections import deque
 from dataclasses import dataclass
+from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
 from twisted.internet.error import CannotListenError
@@ -157,6 +158,7 @@ class Seeker:
         *,
         ways: Callable[[], list[Interface]] = interfaces,
         random_bytes: Callable[[int], bytes] = secrets.token_bytes,
+        now: Callable[[], float] = monotonic,
     ) -> None:
         self.found: tuple[Found, ...] = ()
         """By name, then by address."""
@@ -166,6 +168,7 @@ class Seeker:
         self._game = game
         self._ways = ways
         self._random_bytes = random_bytes
+        self._now = now
         self._tokens: deque[bytes] = deque(maxlen=KEPT_TOKENS)
         self._pauses = iter(FIRST_PAUSES)
         self._ports: dict[Interface | None, Any] = {}
@@ -242,7 +245,7 @@ class Seeker:
             entry = self._entries[key] = _Entry(answer)
         entry.answer = answer
         if host in entry.hosts or len(entry.hosts) < MAX_HOSTS_PER_SERVER:
-            entry.hosts[host] = self._reactor.seconds()
+            entry.hosts[host] = self._now()
         if self._publishing is None:
             self._publishing = self._reactor.callLater(PUBLISH_SECONDS, self._publish)
 
@@ -253,7 +256,7 @@ class Seeker:
 
     def _forget(self) -> None:
         """Drop what has not answered for long."""
-        long_ago = self._reactor.seconds() - FORGET_SECONDS
+        long_ago = self._now() - FORGET_SECONDS
         for key, entry in list(self._entries.items()):
             for host in [host for host, when in entry.hosts.items() if when < long_ago]:
                 del entry.hosts[host]

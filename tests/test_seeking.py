@@ -88,13 +88,20 @@ class SeekerCase(SynchronousTestCase):
         self.addCleanup(self.finish)
 
     def seeker(self, game: str = "") -> Seeker:
-        seeker = Seeker(
-            self.machine, game, ways=lambda: list(self.ways), random_bytes=random_bytes(1)
-        )
+        seeker = self.made(self.machine, game)
         self.seekers.append(seeker)
         seeker.start()
         self.network.run(0.1)
         return seeker
+
+    def made(self, reactor: Any, game: str) -> Seeker:
+        return Seeker(
+            reactor,
+            game,
+            ways=lambda: list(self.ways),
+            random_bytes=random_bytes(1),
+            now=self.machine.seconds,
+        )
 
     def finish(self) -> None:
         """Nothing is left of whoever has looked."""
@@ -362,9 +369,6 @@ class BrowserTests(SeekerCase):
     def browser(self, game: str = "") -> Browser:
         self.patch(discovery, "Seeker", self.made)
         return Browser(game, reactor=self.machine)
-
-    def made(self, reactor: Any, game: str) -> Seeker:
-        return Seeker(reactor, game, ways=lambda: self.ways, random_bytes=random_bytes(1))
 
     def test_itStartsStopsAndStartsAgain(self) -> None:
         server = Server(self.network, ANSWER)
