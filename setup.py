@@ -161,6 +161,7 @@ setup(
         "gamenet.doctor",
         "gamenet.metrics",
         "gamenet.metrics.page",
+        "gamenet.overlay",
         "gamenet.smooth",
         "gamenet.testing",
         "gamenet.top",
