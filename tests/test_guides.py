@@ -18,7 +18,7 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 import gamenet
-from gamenet import ServerConfig
+from gamenet import ServerConfig, cli
 from gamenet.smooth.prediction import MAX_KEPT
 from gamenet.testing import Simulation
 from gamenet.verbs import RELIABLE, STATE, UNRELIABLE
@@ -76,6 +76,13 @@ class PagesTests(SynchronousTestCase):
         listed = re.findall(r"^   ([a-z-]+)$", (DOCS / "guides/index.rst").read_text(), re.M)
         names = [page.stem for page in PAGES if page.stem != "index"]
         self.assertEqual(sorted(listed), names)
+
+    def test_the_commands_are_known(self) -> None:
+        known = cli._parser().format_help()
+        for page in (*PAGES, DOCS / "when-not.rst"):
+            text = page.read_text(encoding="utf-8")
+            for command in re.findall(r"(?:^ +|``)gamenet (\w+)", text, re.MULTILINE):
+                self.assertIn(command, known, page.name)
 
     def test_the_figures_are_those_of_the_code(self) -> None:
         """The table "How big, how often", row by row."""
