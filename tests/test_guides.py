@@ -294,6 +294,22 @@ class SharedTests(ExampleTests):
             self.assertEqual([len(row) for row in board["walls"]], [board["width"]] * 18)
             self.assertEqual({hero["name"] for hero in board["heroes"]}, {"fox", "owl"})
 
+    def test_the_robot_takes_the_first_orchard_or_says_what_to_do(self) -> None:
+        [robot] = self.load(GUIDES, "robot")
+        asked: list[str] = []
+        answers = [[SimpleNamespace(address="10.0.0.1:7777")], []]
+
+        def find(seconds: float, *, game: str) -> list[SimpleNamespace]:
+            asked.append(game)
+            return answers.pop(0)
+
+        self.patch(robot, "find", find)
+        self.assertEqual(robot.server_of_the_class(), "10.0.0.1:7777")
+        stopped = self.assertRaises(SystemExit, robot.server_of_the_class)
+        self.assertIn("Ask for its address", str(stopped))
+        [orchard] = self.load(GUIDES, "orchard")
+        self.assertEqual(asked, [orchard.Orchard.game_name] * 2)
+
     def test_apples_are_kept_over_a_restart_and_each_minute(self) -> None:
         file = Path(self.mktemp())
         [kept] = self.load(GUIDES, "kept")
