@@ -34,6 +34,7 @@ def version() -> str:
 
 # The game, `gamenet play`, and what draws the net graph.
 PLAY = [
+    "platformdirs>=4",
     "pygame-ce>=2.5.3",
     "pytmx>=3.32",
 ]
@@ -160,6 +161,8 @@ setup(
         "gamenet.doctor",
         "gamenet.metrics",
         "gamenet.metrics.page",
+        "gamenet.play",
+        "gamenet.play.scenes",
         "gamenet.smooth",
         "gamenet.testing",
         "gamenet.top",

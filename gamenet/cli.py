@@ -36,6 +36,8 @@ from gamenet.cli_network import (
     share,
     simulation_flags,
 )
+from gamenet.cli_play import add_play
+from gamenet.cli_play import run as run_play
 from gamenet.cli_serve import add_serve
 from gamenet.cli_top import add_top
 from gamenet.cli_top import run as run_top
@@ -117,7 +119,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         except SystemExit as done:  # --help and --version have printed what they are for
             return int(done.code or 0)
         command = f"gamenet {arguments.command}"
-        if arguments.command in ("chat", "demo", "bots", "proxy", "top", "doctor"):
+        if arguments.command in ("chat", "demo", "bots", "play", "proxy", "top", "doctor"):
             return _play(arguments)
         return int(arguments.run(arguments))
     except KeyboardInterrupt:
@@ -216,6 +218,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_who(chat)
     add_simulation(chat)
 
+    add_play(commands)
     add_top(commands)
     add_doctor(commands, _add_address, _add_who)
     add_serve(commands)
@@ -305,6 +308,9 @@ def _play(arguments: argparse.Namespace) -> int:
             return run_doctor(arguments, proof, interrupt)
         if arguments.command == "proxy":
             return run_proxy(arguments, interrupt)
+        if arguments.command == "play":
+            run_play(arguments, interrupt)
+            return interrupt.status if interrupt.requested else 0
         if arguments.command == "top":
             run_top(arguments, interrupt)
             return interrupt.status if interrupt.requested else 0

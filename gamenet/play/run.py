@@ -1,0 +1,54 @@
+"""``gamenet play``: from the command line to the window.
+
+Layer 4. Runs on: the main thread. Needs pygame-ce.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from gamenet.client_facade import GameClient
+from gamenet.play.app import App, Window, new_client, open_window
+from gamenet.play.hosting import Hosting
+from gamenet.play.plain_view import FieldView
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from gamenet.play.stage import Found, Wish
+
+
+class NoLan:
+    """Nobody looks for servers nearby."""
+
+    def servers(self) -> Sequence[Found]:
+        return ()
+
+
+class Start(NamedTuple):
+    """How the game begins."""
+
+    wish: Wish
+    window: Window
+    hosts: bool
+    """Whether a server of one's own is started at once."""
+    port: int
+    announced: bool
+    map_file: str
+
+
+def run_play(start: Start, interrupted: Callable[[], bool]) -> None:
+    """Play until the window is closed.
+
+    :raises GamenetError: in one sentence, if there is nothing to be played or shown.
+    """
+    if start.wish.address:
+        new_client(GameClient, start.wish)  # what is wrong with it shall be said at the terminal
+    surface = open_window(start.window)
+    hosting = Hosting(start.port, insecure=start.wish.insecure, announced=start.announced)
+    app = App(surface, FieldView(), hosting, NoLan())
+    if start.hosts:
+        app.to_host(start.wish)
+    else:
+        app.to_join(start.wish, at_once=bool(start.wish.address))
+    app.run(interrupted)

@@ -1,0 +1,174 @@
+"""The whole game but its window and its sockets: real screens, on a simulated server."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
+
+os.environ["SDL_VIDEODRIVER"] = "dummy"
+os.environ["PYGAME_HIDE_SUPPORT_PROMPT"] = "1"
+
+import pygame
+
+from gamenet.demo import game
+from gamenet.play.app import App, Window, close_window, open_window
+from gamenet.play.hosting import Hosting
+from gamenet.play.plain_view import FieldView
+from gamenet.play.stage import Wish
+from gamenet.testing import SimulatedReactor, Simulation
+from gamenet.testing.players import SimulatedClient
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+FRAME = 1 / 60
+PLAYED = Wish("field.example", "ada", insecure=True)
+
+
+class Nearby(NamedTuple):
+    """A server that was found."""
+
+    name: str
+    address: str
+    players: int = 1
+    max_players: int = 8
+
+
+class FakeLan:
+    """Finds what the test says."""
+
+    def __init__(self) -> None:
+        self.found: Sequence[Nearby] = ()
+
+    def servers(self) -> Sequence[Nearby]:
+        return self.found
+
+
+class FakeHosting(Hosting):
+    """A server that runs when the test says so."""
+
+    def __init__(self) -> None:
+        super().__init__(0)
+        self.starts = self.stops = 0
+
+    def start(self) -> None:
+        self.starts += 1
+
+    def stop(self, timeout: float = 0.0) -> None:
+        self.stops += 1
+
+
+class AtOnce:
+    """Closes things in the middle of the test instead of on threads."""
+
+    def begin(self, stop: Callable[[], object]) -> None:
+        stop()
+
+    def wait(self, seconds: float) -> None:
+        pass
+
+
+class Theatre:
+    """An app on a simulated server.
+
+    :param others: who is there already.
+    :param fields: of the simulation.
+    """
+
+    def __init__(self, *others: str, game_: Any = game.main, **fields: Any) -> None:
+        self.simulation = Simulation(game_, clients=list(others), **fields)
+        self.others = list(self.simulation.clients)
+        self.lan = FakeLan()
+        self.hosting = FakeHosting()
+        self.told: list[str] = []
+        self._waiting: list[pygame.event.Event] = []
+        surface = open_window(Window((640, 360)))
+        self.app = App(
+            surface,
+            FieldView(),
+            self.hosting,
+            self.lan,
+            make_client=self._client,
+            events=self._take,
+            clock=lambda: self.simulation.time,
+            closing=AtOnce(),
+        )
+        self.app.tell = self.told.append  # type: ignore[method-assign]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
+        try:
+            if kind is None:
+                self.app.scene.close()
+            self.simulation.__exit__(kind, *error)
+        finally:
+            close_window()
+
+    def _client(self, address: str, **settings: Any) -> SimulatedClient:
+        simulation = self.simulation
+        settings = {**settings, "insecure": True}
+        reactor = SimulatedReactor(simulation.network)
+        client = SimulatedClient(
+            simulation, reactor, "10.0.0.1", len(simulation.clients) + 1, **settings
+        )
+        simulation.clients.append(client)
+        return client
+
+    def _take(self) -> list[pygame.event.Event]:
+        taken, self._waiting = self._waiting, []
+        return taken
+
+    @property
+    def scene(self) -> Any:
+        return self.app.scene
+
+    def frames(self, count: int = 1) -> None:
+        """Let the game draw some frames, a sixtieth of a second each."""
+        for _ in range(count):
+            self.simulation.run(FRAME)
+            self.app.frame()
+
+    def until(self, done: Callable[[], object], most: int = 1200) -> None:
+        """Draw frames until something is so."""
+        for _ in range(most):
+            if done():
+                return
+            self.frames()
+        raise AssertionError(f"not so after {most} frames: {done}")
+
+    def happens(self, kind: int, **details: Any) -> None:
+        """An event of pygame's, in a frame of its own."""
+        self._waiting.append(pygame.event.Event(kind, **details))
+        self.frames()
+
+    def down(self, key: int, mod: int = 0) -> None:
+        self.happens(pygame.KEYDOWN, key=key, mod=mod)
+
+    def up(self, key: int) -> None:
+        self.happens(pygame.KEYUP, key=key, mod=0)
+
+    def press(self, *keys: int, mod: int = 0) -> None:
+        """Press keys, one after another."""
+        for key in keys:
+            self.down(key, mod)
+            self.up(key)
+
+    def type(self, text: str) -> None:
+        self.happens(pygame.TEXTINPUT, text=text)
+
+    def click(self, widget: Any) -> None:
+        self.frames()  # which puts it where it is
+        self.happens(pygame.MOUSEBUTTONDOWN, button=1, pos=widget.rect.center)
+
+    def play(self) -> Any:
+        """Join, and see the field."""
+        self.app.to_join(PLAYED, at_once=True)
+        self.until(lambda: hasattr(self.scene, "world") and self.scene.world.own is not None)
+        return self.scene
+
+    def save(self, path: str | Path) -> None:
+        """A picture of the window, to look at."""
+        pygame.image.save(self.app.surface, str(path))
