@@ -24,6 +24,7 @@ from gamenet._version import __version__
 from gamenet.certificates import add_command as add_cert
 from gamenet.chaos import parse_chaos
 from gamenet.cli_completion import add_completion
+from gamenet.cli_discover import add_discover
 from gamenet.cli_doctor import add_doctor, run_doctor
 from gamenet.cli_network import (
     add_chaos,
@@ -221,6 +222,7 @@ def _parser() -> argparse.ArgumentParser:
     add_play(commands)
     add_top(commands)
     add_doctor(commands, _add_address, _add_who)
+    add_discover(commands)
     add_serve(commands)
     add_proxy(commands)
     add_cert(commands)
