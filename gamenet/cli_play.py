@@ -54,7 +54,10 @@ def add_play(commands: Any) -> None:
         help="where a server of one's own listens (default %(default)s)",
     )
     play.add_argument(
-        "--beacon", action="store_true", help="show such a server to others on this network"
+        "--beacon",
+        default="",
+        metavar="NAME",
+        help="have such a server found on this network under a name",
     )
     play.add_argument(
         "--map", default="", metavar="FILE", help="another drawing of the field, .tmx"

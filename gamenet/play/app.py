@@ -127,8 +127,9 @@ class App:
         self._events = events
         self._clock = clock
         self._closing = closing or Closing()
-        self.scene: Scene = JoinScene(self, Wish())
+        self.scene: Scene
         """The screen at hand."""
+        self.to_join(Wish())
 
     # The loop.
 
@@ -165,24 +166,28 @@ class App:
     def close(self) -> None:
         """Be done with servers, one's own included; waits for them, though not forever."""
         self.scene.close()
+        self.lan.stop()
         self._closing.begin(self.hosting.stop)
         self._closing.wait(END_SECONDS)
 
     # What the screens work with.
 
     def to_join(self, wish: Wish, *, at_once: bool = False) -> None:
-        scene = JoinScene(self, wish)
-        self.scene = scene
+        scene = self._join_scene(wish)
         if at_once:
             scene.join()
 
     def to_host(self, wish: Wish) -> None:
         """Start a server of one's own, and join it."""
-        scene = JoinScene(self, wish)
-        self.scene = scene
-        scene.host()
+        self._join_scene(wish).host()
+
+    def _join_scene(self, wish: Wish) -> JoinScene:
+        self.lan.start()
+        self.scene = scene = JoinScene(self, wish)
+        return scene
 
     def to_play(self, stay: Stay) -> None:
+        self.lan.stop()
         self.scene = PlayingScene(self, stay)
 
     def to_end(self, wish: Wish, over: Over) -> None:

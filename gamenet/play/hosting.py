@@ -34,7 +34,7 @@ class Hosting:
 
     :param port: where it listens, both for TCP and for UDP.
     :param insecure: without a certificate, and for this machine only.
-    :param announced: show it to others on the local network.
+    :param beacon: under what name it is found on the local network, if it is to be found.
     :param folder: where the certificate is kept; by default the user's own data folder.
     """
 
@@ -43,11 +43,14 @@ class Hosting:
         port: int = DEFAULT_PORT,
         *,
         insecure: bool = False,
-        announced: bool = False,
+        beacon: str = "",
         folder: Path | None = None,
     ) -> None:
         self.insecure = insecure
-        self.announced = announced
+        self.beacon = beacon
+        """Under what name it is found on the local network."""
+        self.announced = bool(beacon)
+        """Whether it is to be found."""
         self.address = ""
         """Where it can be joined from here, once it runs."""
         self.invitation = ""
@@ -77,7 +80,8 @@ class Hosting:
 
     def _run(self) -> None:
         try:
-            server = GameServer(self._port, game=game.main, **self._trust())
+            beacon = self.beacon if self.announced else ""
+            server = GameServer(self._port, game=game.main, beacon=beacon, **self._trust())
             server.start()
         except GamenetError as error:
             self.problem = f"No server can be started here: {error}"

@@ -8,21 +8,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from gamenet.client_facade import GameClient
+from gamenet.demo.game import GAME_NAME
+from gamenet.discovery import Browser
 from gamenet.play.app import App, Window, new_client, open_window
 from gamenet.play.hosting import Hosting
 from gamenet.play.plain_view import FieldView
+from gamenet.threads import ensure_reactor
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
-    from gamenet.play.stage import Found, Wish
-
-
-class NoLan:
-    """Nobody looks for servers nearby."""
-
-    def servers(self) -> Sequence[Found]:
-        return ()
+    from gamenet.play.stage import Wish
 
 
 class Start(NamedTuple):
@@ -33,7 +29,8 @@ class Start(NamedTuple):
     hosts: bool
     """Whether a server of one's own is started at once."""
     port: int
-    announced: bool
+    beacon: str
+    """Under what name it is found nearby; "" is not at all."""
     map_file: str
 
 
@@ -44,9 +41,10 @@ def run_play(start: Start, interrupted: Callable[[], bool]) -> None:
     """
     if start.wish.address:
         new_client(GameClient, start.wish)  # what is wrong with it shall be said at the terminal
+    ensure_reactor()  # which takes a moment, and there is no window yet that would not move
     surface = open_window(start.window)
-    hosting = Hosting(start.port, insecure=start.wish.insecure, announced=start.announced)
-    app = App(surface, FieldView(), hosting, NoLan())
+    hosting = Hosting(start.port, insecure=start.wish.insecure, beacon=start.beacon)
+    app = App(surface, FieldView(), hosting, Browser(GAME_NAME))
     if start.hosts:
         app.to_host(start.wish)
     else:

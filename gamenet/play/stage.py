@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from gamenet.play.hosting import Hosting
     from gamenet.play.sight import Sight
     from gamenet.play.world import Over, World
+    from gamenet.seeking import Found
 
 
 class Wish(NamedTuple):
@@ -30,20 +31,21 @@ class Wish(NamedTuple):
     insecure: bool = False
 
 
-class Found(Protocol):
-    """A server on the local network."""
-
-    name: str
-    address: str
-    players: int
-    max_players: int
-
-
 class Lan(Protocol):
-    """Who looks for servers on the local network."""
+    """Who looks for servers on the local network, such as ``gamenet.discovery.Browser``."""
+
+    @property
+    def problem(self) -> str:
+        """Why nobody can be found, as a sentence; "" while somebody can be."""
+
+    def start(self) -> None:
+        """Begin to look, if it has not begun."""
 
     def servers(self) -> Sequence[Found]:
         """Those that were heard of lately."""
+
+    def stop(self) -> None:
+        """Look no more; can be called twice."""
 
 
 class View(Protocol):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, Self
 
 os.environ["SDL_VIDEODRIVER"] = "dummy"
 os.environ["PYGAME_HIDE_SUPPORT_PROMPT"] = "1"
@@ -15,6 +15,7 @@ from gamenet.play.app import App, Window, close_window, open_window
 from gamenet.play.hosting import Hosting
 from gamenet.play.plain_view import FieldView
 from gamenet.play.stage import Wish
+from gamenet.seeking import Found
 from gamenet.testing import SimulatedReactor, Simulation
 from gamenet.testing.players import SimulatedClient
 
@@ -26,23 +27,40 @@ FRAME = 1 / 60
 PLAYED = Wish("field.example", "ada", insecure=True)
 
 
-class Nearby(NamedTuple):
+def nearby(name: str, host: str, **details: Any) -> Found:
     """A server that was found."""
-
-    name: str
-    address: str
-    players: int = 1
-    max_players: int = 8
+    given: dict[str, Any] = {
+        "game": game.GAME_NAME,
+        "address": f"{host}:7777",
+        "host": host,
+        "port": 7777,
+        "pin": "",
+        "players": 1,
+        "max_players": 8,
+        "secure": False,
+        "needs_proof": False,
+        "is_open": True,
+        "is_known": True,
+    }
+    return Found(name=name, **{**given, **details})
 
 
 class FakeLan:
     """Finds what the test says."""
 
     def __init__(self) -> None:
-        self.found: Sequence[Nearby] = ()
+        self.found: Sequence[Found] = ()
+        self.problem = ""
+        self.looks = False
 
-    def servers(self) -> Sequence[Nearby]:
+    def start(self) -> None:
+        self.looks = True
+
+    def servers(self) -> Sequence[Found]:
         return self.found
+
+    def stop(self) -> None:
+        self.looks = False
 
 
 class FakeHosting(Hosting):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 import pygame
 
-from gamenet.core.text import MAX_NAME_CHARACTERS, clean
+from gamenet.core.text import MAX_NAME_CHARACTERS, checked_name, clean
 from gamenet.errors import ConfigError, GamenetError
 from gamenet.play.controls import Action
 from gamenet.play.stage import Scene, Stage, Stay, Wish
@@ -31,7 +31,7 @@ from gamenet.play.world import sentence
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from gamenet.play.stage import Found
+    from gamenet.seeking import Found
 
 MOST_ADDRESS_CHARACTERS: Final = 400
 MOST_PASSWORD_CHARACTERS: Final = 256
@@ -76,7 +76,7 @@ class JoinScene(Scene):
         self._host = [Button("Host and play", self.host), self.announced]
         self._cancelling = Form([Button("Cancel", self.cancel)])
         self._found: tuple[Found, ...] = ()
-        self._nearby: list[Button] = []
+        self._nearby: dict[str, Button] = {}
         self.form = Form([*self._own, *self._host])
         if wish.address:
             self.form.focus = self._own.index(self.name)
@@ -104,8 +104,10 @@ class JoinScene(Scene):
     def host(self) -> None:
         """Start a server in this process, and join it."""
         self._clear()
-        self.stage.hosting.announced = self.announced.checked
-        self.stage.hosting.start()
+        hosting = self.stage.hosting
+        hosting.announced = self.announced.checked
+        hosting.beacon = hosting.beacon or f"{checked_name(self.name.text) or 'Somebody'}'s field"
+        hosting.start()
         self._hosting = True
 
     def cancel(self) -> None:
@@ -187,10 +189,16 @@ class JoinScene(Scene):
         found = tuple(self.stage.lan.servers())[:MOST_SERVERS_SHOWN]
         if found == self._found:
             return
-        focused = self.form.focused
         self._found = found
-        self._nearby = [Button(_line_of(server), self._joiner(server)) for server in found]
-        self.form.widgets = [*self._own, *self._host, *self._nearby]
+        focused, before = self.form.focused, self._nearby
+        # Who is there still keeps its button, and with it the focus.
+        self._nearby = {
+            server.address: before.get(server.address, Button("", self._joiner(server)))
+            for server in found
+        }
+        for server in found:
+            self._nearby[server.address].label = _line_of(server)
+        self.form.widgets = [*self._own, *self._host, *self._nearby.values()]
         if focused in self.form.widgets:
             self.form.focus = self.form.widgets.index(focused)
         else:
@@ -199,6 +207,7 @@ class JoinScene(Scene):
     def _joiner(self, server: Found) -> Callable[[], None]:
         def join() -> None:
             self.address.text = server.address
+            self.insecure.checked = not server.secure
             self.join()
 
         return join
@@ -228,8 +237,10 @@ class JoinScene(Scene):
         write(surface, "Servers on this network", (column.x, y), size=SMALL, colour=FAINT)
         y += 22
         if not self._nearby:
-            write(surface, "none that can be seen", (column.x, y), size=SMALL, colour=FAINT)
-        self.form.draw(surface, pygame.Rect(column.x, y, column.width, 0), self._nearby)
+            text = self.stage.lan.problem or "none has been found so far"
+            write_lines(surface, text, (column.x, y), column.width, size=SMALL, colour=FAINT)
+        area = pygame.Rect(column.x, y, column.width, 0)
+        self.form.draw(surface, area, list(self._nearby.values()))
 
     def _draw_waiting(self, surface: pygame.Surface, now: float) -> None:
         width, height = surface.get_size()
@@ -244,4 +255,9 @@ class JoinScene(Scene):
 
 
 def _line_of(server: Found) -> str:
-    return f"{clean(server.name) or server.address}   {server.players}/{server.max_players}"
+    line = f"{server.name}   {server.players}/{server.max_players}"
+    if not server.is_known:
+        return f"{line}, of another version"
+    if not server.is_open:
+        return f"{line}, about to stop"
+    return f"{line}, with password" if server.needs_proof else line
