@@ -52,7 +52,7 @@ class Over(NamedTuple):
     orderly: bool
     """Whether somebody chose this end."""
     unheard: int = 0
-    """Messages of the player's that the server never took."""
+    """Lines that the player has said, and that may have reached nobody."""
 
 
 class Acquaintance(NamedTuple):
@@ -146,7 +146,9 @@ class World:
                 self.away_since = None
                 self.talk.note(f"connected again after {away_seconds:.1f} seconds", now)
             case Disconnected():
-                self.over = _over(event, self._is_in)
+                text = _why(event)
+                waiting = len(self.talk.waiting)
+                self.over = Over(text, self._is_in, event.reason.orderly, waiting)
 
     def _path_changed(self, path: str, reason: str, now: float) -> None:
         self.path = path
@@ -282,11 +284,11 @@ def _view_of(payload: Payload) -> View | None:
         return None
 
 
-def _over(event: Disconnected, was_in: bool) -> Over:
+def _why(event: Disconnected) -> str:
     text = farewell(event.reason, event.text, event.refusal)
     if event.reason is DisconnectReason.KICKED and event.text:
         text = f"the game has sent you away: {text}"
-    return Over(sentence(text), was_in, event.reason.orderly, event.unacknowledged_count)
+    return sentence(text)
 
 
 def sentence(text: str) -> str:

@@ -10,6 +10,7 @@ os.environ["PYGAME_HIDE_SUPPORT_PROMPT"] = "1"
 
 import pygame
 
+from gamenet.addresses import parse_address
 from gamenet.demo import game
 from gamenet.play.app import App, Window, close_window, open_window
 from gamenet.play.hosting import Hosting
@@ -127,6 +128,7 @@ class Theatre:
 
     def _client(self, address: str, **settings: Any) -> SimulatedClient:
         simulation = self.simulation
+        parse_address(address)  # as a client does, which here has another one
         settings = {**settings, "insecure": True}
         reactor = SimulatedReactor(simulation.network)
         client = SimulatedClient(

@@ -94,12 +94,15 @@ class JoinScene(Scene):
             address=self.address.text.strip(),
             name=self.name.text.strip(),
             password=self.password.text,
-            insecure=self.insecure.checked,
+            # An address with a fingerprint is one of a server that has encryption.
+            insecure=self.insecure.checked and "#" not in self.address.text,
         )
         if not wish.address:
             self._blame(ConfigError("address", "write where the server is, such as play.example"))
-            return
-        self._begin(wish)
+        elif wish.password and wish.insecure:
+            self._blame(ConfigError("password", "passwords are never sent without encryption"))
+        else:
+            self._begin(wish)
 
     def host(self) -> None:
         """Start a server in this process, and join it."""

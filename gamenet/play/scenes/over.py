@@ -63,10 +63,10 @@ class OverScene(Scene):
             surface, self.over.text, (middle, y), width - 80, colour=colour, centred=True
         )
         if self.over.unheard:
-            lost = "One thing" if self.over.unheard == 1 else f"{self.over.unheard} things"
+            lost = "One line" if self.over.unheard == 1 else f"{self.over.unheard} lines"
             y = write_lines(
                 surface,
-                f"{lost} that you said did not arrive.",
+                f"{lost} that you said may not have been heard.",
                 (middle, y + 6),
                 width - 80,
                 colour=FAINT,
