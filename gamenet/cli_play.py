@@ -11,6 +11,7 @@ import os
 from typing import TYPE_CHECKING, Any, Final
 
 from gamenet.addresses import DEFAULT_PORT
+from gamenet.cli_values import named, shown, whole
 from gamenet.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -42,19 +43,23 @@ def add_play(commands: Any) -> None:
     )
     trust = play.add_mutually_exclusive_group()
     trust.add_argument(
-        "--ca", default="", metavar="FILE", help="authorities to trust instead of the system's"
+        "--ca",
+        type=named("a file"),
+        metavar="FILE",
+        help="authorities to trust instead of the system's",
     )
     trust.add_argument("--insecure", action="store_true", help="join or host without encryption")
     play.add_argument("--host", action="store_true", help="start a server here, and play on it")
     play.add_argument(
         "--port",
-        type=_port,
+        type=whole(0, 65_535),
         default=DEFAULT_PORT,
         metavar="N",
         help="where a server of one's own listens (default %(default)s)",
     )
     play.add_argument(
         "--beacon",
+        type=named("a server"),
         default="",
         metavar="NAME",
         help="have such a server found on this network under a name",
@@ -89,19 +94,13 @@ def run(arguments: argparse.Namespace, interrupted: Callable[[], bool]) -> None:
     from gamenet.play.stage import Wish
 
     wish = Wish(
-        arguments.address, arguments.name, ca_file=arguments.ca, insecure=arguments.insecure
+        arguments.address, arguments.name, ca_file=arguments.ca or "", insecure=arguments.insecure
     )
     window = Window(arguments.size, arguments.fullscreen)
     start = Start(
-        wish, window, arguments.host, arguments.port, arguments.beacon, map_file=arguments.map
+        wish, window, arguments.host, arguments.port, arguments.beacon, map_file=arguments.map or ""
     )
     run_play(start, interrupted)
-
-
-def _port(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and int(text) <= 65_535):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a port, 0 to 65535")
-    return int(text)
 
 
 def _size(text: str) -> tuple[int, int]:
@@ -114,5 +113,5 @@ def _size(text: str) -> tuple[int, int]:
             return size
     least = "x".join(str(pixels) for pixels in LEAST_PIXELS)
     raise argparse.ArgumentTypeError(
-        f"{text!r} is not a size from {least} to {MOST_PIXELS}x{MOST_PIXELS}, such as 960x540"
+        f"{shown(text)} is not a size from {least} to {MOST_PIXELS}x{MOST_PIXELS}, such as 960x540"
     )
