@@ -162,6 +162,7 @@ setup(
         "gamenet.doctor",
         "gamenet.metrics",
         "gamenet.metrics.page",
+        "gamenet.overlay",
         "gamenet.play",
         "gamenet.play.scenes",
         "gamenet.smooth",
