@@ -160,6 +160,8 @@ setup(
         "gamenet.doctor",
         "gamenet.metrics",
         "gamenet.metrics.page",
+        "gamenet.play",
+        "gamenet.play.art",
         "gamenet.smooth",
         "gamenet.testing",
         "gamenet.top",
@@ -171,6 +173,7 @@ setup(
     package_data={
         "gamenet": ["py.typed"],
         "gamenet.metrics.page": ["*.css", "*.html", "*.ico", "*.js", "*.png", "*.svg"],
+        "gamenet.play": ["assets/*"],
     },
     include_package_data=False,
     ext_modules=extensions(),
