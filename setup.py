@@ -164,6 +164,7 @@ setup(
         "gamenet.metrics.page",
         "gamenet.overlay",
         "gamenet.play",
+        "gamenet.play.art",
         "gamenet.play.scenes",
         "gamenet.smooth",
         "gamenet.testing",
@@ -176,6 +177,7 @@ setup(
     package_data={
         "gamenet": ["py.typed"],
         "gamenet.metrics.page": ["*.css", "*.html", "*.ico", "*.js", "*.png", "*.svg"],
+        "gamenet.play": ["assets/*"],
     },
     include_package_data=False,
     ext_modules=extensions(),

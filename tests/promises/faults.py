@@ -104,6 +104,8 @@ _ONLY_ASKS = (
 _ITS_NUMBER = "a bell knows its number"
 _NO_MEMORY = "OpenSSL makes one unless there is no memory; Twisted logs it and cuts the connection"
 
+_AT_START = "before anything is open; tests/play has it happen"
+
 EXCLUDED = {
     "account_file.change open": _NEW_FILE,
     "account_file.read_file fileno": _HAS_FILE,
@@ -135,6 +137,12 @@ EXCLUDED = {
     "listening.Listening._adopt os.close": "closes what was duplicated a moment ago",
     "listening.Listening._adopt_udp os.close": "closes what was duplicated a moment ago",
     "low_latency.LowLatencyProtocol.startProtocol sendto as a value": _LATER,
+    "play.art.__main__.main except OSError, error": _AT_START,
+    "play.art.__main__.main mkdir": _AT_START,
+    "play.art.__main__.main write_text": _AT_START,
+    "play.field_map._read except Exception": _AT_START,
+    "play.field_map._read except OSError": _AT_START,
+    "play.scenery._sheet except OSError, error": _AT_START,
     "ports.BudgetedPort.startListening except CannotListenError": "struck in tests/test_ports.py",
     "ports.BudgetedPort.startListening startListening": "as its handler",
     "ports.adopt stopListening": "takes back what was opened a moment ago",
