@@ -20,6 +20,7 @@ from gamenet.demo.game import GAME_NAME
 from gamenet.errors import GamenetError
 from gamenet.play.closing import Closing
 from gamenet.play.controls import Controls
+from gamenet.play.field_map import ASSETS
 from gamenet.play.scenes.join import JoinScene
 from gamenet.play.scenes.over import OverScene
 from gamenet.play.scenes.playing import PlayingScene
@@ -66,6 +67,7 @@ def open_window(window: Window) -> pygame.Surface:
             raise pygame.error("there is no display")
         pygame.font.init()
         flags = pygame.FULLSCREEN | pygame.SCALED if window.fullscreen else pygame.RESIZABLE
+        pygame.display.set_icon(pygame.image.load(ASSETS / "icon.png"))
         surface = pygame.display.set_mode(window.size, flags)
     except pygame.error as error:
         close_window()

@@ -59,7 +59,8 @@ class Hosting:
         """Why it does not run, as a sentence; "" while nothing is wrong."""
         self._port = port
         self._folder = folder
-        self._server: GameServer | None = None
+        self.server: GameServer | None = None
+        """The server, once it runs."""
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
@@ -74,9 +75,9 @@ class Hosting:
         """Send everybody away and close; waits for it."""
         if self._thread is not None:
             self._thread.join(timeout)
-        if self._server is not None:
+        if self.server is not None:
             self.address = ""
-            self._server.stop(timeout)
+            self.server.stop(timeout)
 
     def _run(self) -> None:
         try:
@@ -88,7 +89,7 @@ class Hosting:
         except OSError as error:
             self.problem = f"No server can be started here: {error.strerror or error}"
         else:
-            self._server = server
+            self.server = server
             self.invitation = server.address if self.insecure else _seen_from_outside(server)
             self.address = server.address
 

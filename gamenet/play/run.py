@@ -11,8 +11,9 @@ from gamenet.client_facade import GameClient
 from gamenet.demo.game import GAME_NAME
 from gamenet.discovery import Browser
 from gamenet.play.app import App, Window, new_client, open_window
+from gamenet.play.field_map import FIELD, load
 from gamenet.play.hosting import Hosting
-from gamenet.play.plain_view import FieldView
+from gamenet.play.view import FieldView
 from gamenet.threads import ensure_reactor
 
 if TYPE_CHECKING:
@@ -39,12 +40,14 @@ def run_play(start: Start, interrupted: Callable[[], bool]) -> None:
 
     :raises GamenetError: in one sentence, if there is nothing to be played or shown.
     """
+    # What is wrong with what was typed is said at the terminal, before there is a window.
     if start.wish.address:
-        new_client(GameClient, start.wish)  # what is wrong with it shall be said at the terminal
+        new_client(GameClient, start.wish)
+    field_map = load(start.map_file or FIELD)
     ensure_reactor()  # which takes a moment, and there is no window yet that would not move
     surface = open_window(start.window)
     hosting = Hosting(start.port, insecure=start.wish.insecure, beacon=start.beacon)
-    app = App(surface, FieldView(), hosting, Browser(GAME_NAME))
+    app = App(surface, FieldView(field_map), hosting, Browser(GAME_NAME))
     if start.hosts:
         app.to_host(start.wish)
     else:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Final
 import pygame
 
 from gamenet.core.text import MAX_CHAT_CHARACTERS
+from gamenet.overlay import NetGraph
+from gamenet.overlay.pygame_ce import draw as draw_graph
 from gamenet.play.controls import Action
 from gamenet.play.stage import Scene, Stage, Stay
 from gamenet.play.widgets import (
@@ -56,7 +58,9 @@ class PlayingScene(Scene):
         self.menu: Form | None = None
         """The menu, while it is open."""
         self.players_shown = False
+        self.graph = NetGraph(stay.client, interpolator=stay.world.others.interpolator)
         self._began: float | None = None
+        self._updated: float | None = None
 
     # What the player does.
 
@@ -71,6 +75,8 @@ class PlayingScene(Scene):
             self._open_menu()
         elif event.type == pygame.KEYDOWN and action is Action.CONFIRM:
             self.typed = TextField("", most=MAX_CHAT_CHARACTERS)
+        elif event.type == pygame.KEYDOWN and event.key == pygame.K_F3:
+            self.graph.next_level()
         elif event.type in (pygame.KEYDOWN, pygame.KEYUP) and event.key == pygame.K_TAB:
             self.players_shown = event.type == pygame.KEYDOWN
 
@@ -119,16 +125,26 @@ class PlayingScene(Scene):
             self._began = now
         is_steering = self.menu is None and self.typed is None
         self.world.frame(now, self.stage.controls.buttons if is_steering else 0)
+        self._watch(now)
         if self.world.over is not None:
             self.stage.leave(self.stay)
             self.stage.tell(self.world.over.text)
             self.stage.to_end(self.stay.wish, self.world.over)
+
+    def _watch(self, now: float) -> None:
+        """The net graph looks on, also while it is not shown."""
+        own, hosting = self.world.own, self.stage.hosting
+        self.graph.predictor = None if own is None else own.predictor
+        self.graph.server = hosting.server if self.stay.wish.address == hosting.address else None
+        self.graph.update(now, 0.0 if self._updated is None else now - self._updated)
+        self._updated = now
 
     # What is to be seen.
 
     def draw(self, surface: pygame.Surface, now: float) -> None:
         world = self.world
         self.stage.view.draw(surface, world.sights(), world.centre, now)
+        draw_graph(surface, self.graph)
         self._draw_talk(surface, now)
         if self._began is not None and now - self._began < HINT_SECONDS:
             self._draw_hint(surface)
