@@ -60,7 +60,6 @@ def add_play(commands: Any) -> None:
     play.add_argument(
         "--beacon",
         type=named("a server"),
-        default="",
         metavar="NAME",
         help="have such a server found on this network under a name",
     )
@@ -98,7 +97,12 @@ def run(arguments: argparse.Namespace, interrupted: Callable[[], bool]) -> None:
     )
     window = Window(arguments.size, arguments.fullscreen)
     start = Start(
-        wish, window, arguments.host, arguments.port, arguments.beacon, map_file=arguments.map or ""
+        wish,
+        window,
+        arguments.host,
+        arguments.port,
+        arguments.beacon or "",
+        map_file=arguments.map or "",
     )
     run_play(start, interrupted)
 

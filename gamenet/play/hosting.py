@@ -20,6 +20,7 @@ from gamenet.certificates import CERT_FILE, KEY_FILE, make_certificate, own_name
 from gamenet.demo import game
 from gamenet.errors import GamenetError
 from gamenet.facade import GameServer
+from gamenet.play.world import sentence
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -85,9 +86,10 @@ class Hosting:
             server = GameServer(self._port, game=game.main, beacon=beacon, **self._trust())
             server.start()
         except GamenetError as error:
-            self.problem = f"No server can be started here: {error}"
+            self.problem = sentence(f"no server can be started here: {error}")
         except OSError as error:
-            self.problem = f"No server can be started here: {error.strerror or error}"
+            where = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+            self.problem = sentence(f"no server can be started here: {where}")
         else:
             self.server = server
             self.invitation = server.address if self.insecure else _seen_from_outside(server)

@@ -309,6 +309,45 @@ class PlayingTests(SceneCase):
             theatre.frames(20)
             self.assertIn("another game", notices[-1][1])
 
+    def test_f3_goes_through_the_levels_of_the_net_graph(self) -> None:
+        with Theatre(draws=True) as theatre:
+            scene = theatre.play()
+            levels = []
+            for _ in range(5):
+                theatre.press(pygame.K_F3)
+                theatre.frames(12)
+                levels.append(scene.graph.level)
+            self.assertEqual(levels, [1, 2, 3, 4, 0])
+            self.assertIs(scene.graph.predictor, scene.world.own.predictor)
+            self.assertIsNone(scene.graph.server)
+
+    def test_the_view_is_given_what_the_world_knows(self) -> None:
+        with Theatre("bob") as theatre:
+            world = theatre.play().world
+            theatre.until(lambda: len(world.players()) == 2)
+            theatre.frames(10)
+            view = theatre.app.view
+            self.assertEqual(view.sights, world.sights())
+            self.assertEqual(view.centre, world.centre)
+            self.assertEqual([sight.name for sight in view.sights], ["ada", "bob"])
+
+    def test_heroes_and_what_they_say_are_drawn_where_the_server_has_them(self) -> None:
+        with Theatre("bob", draws=True) as theatre:
+            scene = theatre.play()
+            theatre.frames(10)
+            bare = theatre.app.surface.copy()
+            theatre.others[0].say("hello")
+            theatre.until(lambda: any(sight.bubble for sight in scene.world.sights()))
+            theatre.frames(2)
+            x, y = theatre.app.view.pixel_of(13.5, 11.5)  # where bob stands
+            above = pygame.Rect(x - 20, y - 90, 40, 60)
+            changed = [
+                theatre.app.surface.get_at((column, row)) != bare.get_at((column, row))
+                for column in range(above.left, above.right)
+                for row in range(max(0, above.top), above.bottom)
+            ]
+            self.assertGreater(sum(changed), 200)
+
     def test_old_lines_go_unless_somebody_types(self) -> None:
         with Theatre("bob") as theatre:
             scene = theatre.play()
@@ -334,7 +373,7 @@ class OverTests(SceneCase):
         with Theatre() as theatre:
             scene = self.end(theatre)
             self.assertEqual(scene.over.text, "The server is shutting down.")
-            self.assertEqual(theatre.told, [scene.over.text])
+            self.assertEqual(theatre.told, ["in, as ada", scene.over.text])
             theatre.frames(2)
 
     def test_back_leads_to_the_join_screen(self) -> None:

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from gamenet.play.sight import Sight
+
 FRAME = 1 / 60
 PLAYED = Wish("field.example", "ada", insecure=True)
 
@@ -88,14 +90,34 @@ class AtOnce:
         pass
 
 
+class Onlooker:
+    """Keeps what there was to draw last, and draws nothing of it."""
+
+    def __init__(self) -> None:
+        self.sights: Sequence[Sight] = ()
+        self.centre = (0.0, 0.0)
+
+    def draw(
+        self,
+        surface: pygame.Surface,
+        sights: Sequence[Sight],
+        centre: tuple[float, float],
+        now_seconds: float,
+    ) -> None:
+        self.sights, self.centre = sights, centre
+
+
 class Theatre:
     """An app on a simulated server.
 
     :param others: who is there already.
+    :param draws: draw the field, too; it takes a quarter of a second to get ready.
     :param fields: of the simulation.
     """
 
-    def __init__(self, *others: str, game_: Any = game.main, **fields: Any) -> None:
+    def __init__(
+        self, *others: str, game_: Any = game.main, draws: bool = False, **fields: Any
+    ) -> None:
         self.simulation = Simulation(game_, clients=list(others), **fields)
         self.others = list(self.simulation.clients)
         self.lan = FakeLan()
@@ -105,7 +127,7 @@ class Theatre:
         surface = open_window(Window((640, 360)))
         self.app = App(
             surface,
-            FieldView(),
+            FieldView() if draws else Onlooker(),
             self.hosting,
             self.lan,
             make_client=self._client,

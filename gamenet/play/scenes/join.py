@@ -176,6 +176,7 @@ class JoinScene(Scene):
             self._failed(over.text)
         elif not stay.world.joining:
             self._stay = None
+            self.stage.tell(f"in, as {stay.world.name}")
             self.stage.to_play(stay)
 
     def _look_at_own_server(self) -> None:

@@ -146,7 +146,8 @@ class PlayingScene(Scene):
         self.stage.view.draw(surface, world.sights(), world.centre, now)
         draw_graph(surface, self.graph)
         self._draw_talk(surface, now)
-        if self._began is not None and now - self._began < HINT_SECONDS:
+        is_new = self._began is not None and now - self._began < HINT_SECONDS
+        if is_new and not self.graph.level:
             self._draw_hint(surface)
         if world.away_since is not None:
             self._draw_suspended(surface, now - world.away_since)
@@ -213,7 +214,7 @@ class PlayingScene(Scene):
     def _draw_notice(self, surface: pygame.Surface, title: str, text: str) -> None:
         width, height = surface.get_size()
         panel = pygame.Rect(0, height // 4, width, 110)
-        shade(surface, panel, 215)
+        shade(surface, panel, 238)
         middle = width // 2
         write(surface, title, (middle, panel.y + 16), size=26, centred=True)
         write_lines(surface, text, (middle, panel.y + 56), width - 60, colour=FAINT, centred=True)
@@ -223,7 +224,7 @@ class PlayingScene(Scene):
         shown = players[:PLAYERS_SHOWN]
         width = surface.get_width()
         panel = pygame.Rect(width // 2 - 170, 40, 340, 54 + 22 * (len(shown) + 1))
-        shade(surface, panel, 225)
+        shade(surface, panel, 238)
         write(surface, "Players you have met", (panel.x + 20, panel.y + 12), size=22)
         y = panel.y + 46
         for player in shown:
