@@ -162,6 +162,7 @@ setup(
         "gamenet.metrics.page",
         "gamenet.play",
         "gamenet.play.art",
+        "gamenet.play.assets",
         "gamenet.smooth",
         "gamenet.testing",
         "gamenet.top",
@@ -173,7 +174,7 @@ setup(
     package_data={
         "gamenet": ["py.typed"],
         "gamenet.metrics.page": ["*.css", "*.html", "*.ico", "*.js", "*.png", "*.svg"],
-        "gamenet.play": ["assets/*"],
+        "gamenet.play.assets": ["*.png", "*.tmx"],
     },
     include_package_data=False,
     ext_modules=extensions(),
