@@ -28,7 +28,7 @@ OUT ?= benchmarks/results/latest.json
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test fuzz check bench-quick bench-trust flood soak docs plots clean distclean setup dist format \
+.PHONY: help demo test fuzz check bench-quick bench-trust flood soak docs plots art clean distclean setup dist format \
 	style types layers packaging compiled compiled-copy news bench peers test-browser screenshots
 
 help:
@@ -44,6 +44,7 @@ help:
 	@echo 'make soak         200 bots for MINUTES=10 at 5 % loss; one JSON line: does the server grow?'
 	@echo 'make docs         build the documentation into docs/_build/html'
 	@echo 'make plots        draw what docs/plots has, and write its figures.json'
+	@echo 'make art          draw the pictures and the map of gamenet play, and write them'
 	@echo 'make dist         the source distribution and the wheel, into dist/'
 	@echo 'make screenshots  take the pictures in docs/images'
 	@echo 'make format       rewrite the code in the project'\''s style'
@@ -185,6 +186,10 @@ docs: $(STAMP)
 # Drawn rarely and kept, so that nobody who builds the documentation needs the library.
 plots: $(PLOTTER)
 	@$(BIN)/python docs/plots/make.py
+
+# Kept as well: a test says if they are not what the script makes.
+art: $(STAMP)
+	@$(BIN)/python -m gamenet.play.art
 
 $(PLOTTER): $(STAMP)
 	@echo "Installing the plotting library into $(VENV)"

@@ -165,6 +165,7 @@ setup(
         "gamenet.overlay",
         "gamenet.play",
         "gamenet.play.art",
+        "gamenet.play.assets",
         "gamenet.play.scenes",
         "gamenet.smooth",
         "gamenet.testing",
@@ -177,7 +178,7 @@ setup(
     package_data={
         "gamenet": ["py.typed"],
         "gamenet.metrics.page": ["*.css", "*.html", "*.ico", "*.js", "*.png", "*.svg"],
-        "gamenet.play": ["assets/*"],
+        "gamenet.play.assets": ["*.png", "*.tmx"],
     },
     include_package_data=False,
     ext_modules=extensions(),

@@ -40,8 +40,8 @@ class Frame(NamedTuple):
 
     picture: str
     """The file of the sheet that it is on."""
-    area: tuple[int, int, int, int]
-    """Left, top, width and height there, in pixels."""
+    area: tuple[int, int, int, int] | None
+    """Left, top, width and height there, in pixels; None is all of it."""
     flips: Any
     """How it is turned, as pytmx has it."""
     seconds: float
@@ -85,12 +85,8 @@ def load(path: str | Path = FIELD) -> FieldMap:
             raise ConfigError(
                 "map", f"{name} has no tile layer {needed!r}; a map needs {', '.join(LAYERS)}"
             )
-    if (tiled.width, tiled.height) != (TILES_WIDE, TILES_HIGH):
-        raise ConfigError(
-            "map",
-            f"{name} is {tiled.width} x {tiled.height} tiles, and the field of the game is "
-            f"{TILES_WIDE} x {TILES_HIGH}",
-        )
+    for layer in layers.values():
+        _check_size(layer, name)
     if tiled.tilewidth != tiled.tileheight:
         raise ConfigError(
             "map",
@@ -118,9 +114,18 @@ def _read(path: Path) -> Any:
     except OSError as error:
         raise ConfigError("map", f"cannot read {path}: {error.strerror}") from None
     except Exception as error:  # for all that can be wrong with it, pytmx has no class of its own
+        why = (str(error) or type(error).__name__).splitlines()[0]
+        raise ConfigError("map", f"{path} is no map of Tiled that can be read: {why}") from None
+
+
+def _check_size(layer: Any, name: str) -> None:
+    lengths = {len(row) for row in layer.data} or {0}
+    if len(layer.data) != TILES_HIGH or lengths != {TILES_WIDE}:
         raise ConfigError(
-            "map", f"{path} is not a map of Tiled that can be read: {error}"
-        ) from None
+            "map",
+            f"the layer {layer.name!r} of {name} is {max(lengths)} x {len(layer.data)} tiles, and "
+            f"the field of the game is {TILES_WIDE} x {TILES_HIGH}",
+        )
 
 
 def _check_walls(layer: Any, name: str) -> None:
@@ -151,7 +156,11 @@ def _frames(tiled: Any) -> dict[int, tuple[Frame, ...]]:
         if image is None:
             continue
         turns = (tiled.tile_properties.get(gid) or {}).get("frames") or []
-        shown = [(tiled.images[turn.gid], turn.duration / 1000) for turn in turns]
+        shown = [
+            (tiled.images[turn.gid], turn.duration / 1000)
+            for turn in turns
+            if tiled.images[turn.gid] is not None
+        ]
         found[gid] = tuple(
             Frame(picture, area, flips, seconds)
             for (picture, area, flips), seconds in shown or [(image, 0.0)]

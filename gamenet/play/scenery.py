@@ -160,7 +160,14 @@ class _Pictures:
         return found
 
     def _cut(self, frame: Frame) -> pygame.Surface:
-        tile = self._sheets[frame.picture].subsurface(frame.area)
+        tile = self._sheets[frame.picture]
+        if frame.area is not None:
+            try:
+                tile = tile.subsurface(frame.area)
+            except ValueError:
+                raise ConfigError(
+                    "map", f"its picture {frame.picture} is smaller than the map says"
+                ) from None
         if any(frame.flips):
             tile = handle_transformation(tile, frame.flips)
         return tile.convert_alpha()

@@ -31,9 +31,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """The command; returns the exit status."""
     arguments = sys.argv[1:] if arguments is None else arguments
     folder = Path(arguments[0]) if arguments else ASSETS
-    pictures, texts = drawn()
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        pictures, texts = drawn()
         for name, picture in pictures.items():
             pygame.image.save(picture, folder / name)
         for name, text in texts.items():

@@ -5,6 +5,7 @@ Layer 4. Nothing here but whole numbers and square roots, so that every machine 
 
 from __future__ import annotations
 
+from functools import cache
 from math import sqrt
 from typing import TYPE_CHECKING, Final
 
@@ -117,6 +118,7 @@ def mask_of(same: Callable[[int, int], bool], column: int, row: int) -> int:
     return sum(bit for bit, (x, y) in AROUND.items() if same(column + x, row + y))
 
 
+@cache
 def depth(mask: int, x: int, y: int) -> float:
     """How many pixels a pixel lies within a shape; the edges waver, and corners are round."""
     wave_x, wave_y = _WOBBLE[x], _WOBBLE[y]

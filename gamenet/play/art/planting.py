@@ -12,15 +12,15 @@ from gamenet.play.art.pixels import EVERYWHERE, noise
 from gamenet.play.art.places import Layer, Place, at, everywhere
 
 # Column and row of the upper left tile of each tree.
-_TREES: Final = (
+TREES: Final = (
     ("oak", 1, 1), ("pine", 3, 2), ("oak", 11, 1), ("blossom", 27, 2), ("pine", 29, 3),
     ("oak", 1, 7), ("pine", 2, 14), ("oak", 2, 20), ("pine", 3, 23), ("blossom", 15, 20),
     ("oak", 28, 13), ("pine", 14, 1), ("oak", 26, 5), ("blossom", 38, 3), ("oak", 36, 13),
     ("pine", 35, 17), ("oak", 33, 20), ("blossom", 37, 21), ("oak", 39, 1), ("pine", 52, 1),
-    ("oak", 60, 1), ("pine", 61, 8), ("oak", 50, 17), ("pine", 41, 18), ("blossom", 57, 21),
-    ("oak", 61, 22), ("pine", 61, 28), ("oak", 36, 29), ("pine", 34, 31), ("blossom", 37, 32),
+    ("oak", 60, 1), ("pine", 61, 8), ("oak", 50, 17), ("pine", 42, 18), ("blossom", 57, 21),
+    ("oak", 61, 22), ("pine", 61, 28), ("oak", 33, 28), ("pine", 38, 30), ("blossom", 36, 32),
     ("oak", 18, 31), ("pine", 22, 32), ("oak", 26, 32), ("blossom", 2, 31), ("oak", 5, 31),
-    ("pine", 10, 31), ("oak", 17, 26), ("pine", 22, 27), ("blossom", 49, 22), ("oak", 55, 32),
+    ("pine", 10, 31), ("oak", 17, 26), ("pine", 22, 27), ("blossom", 48, 21), ("oak", 55, 32),
     ("pine", 47, 32), ("oak", 41, 32), ("pine", 31, 20), ("oak", 13, 32), ("oak", 1, 26),
 )  # fmt: skip
 _GROVES: Final = ((3, 9, 2), (29, 7, 2), (20, 1, 3), (44, 1, 3), (38, 27, 2), (56, 30, 3))
@@ -38,7 +38,7 @@ def plant(found: dict[str, Layer], taken: set[Place]) -> None:
 
 
 def _plant_trees(found: dict[str, Layer]) -> None:
-    for kind, left, top in _TREES:
+    for kind, left, top in TREES:
         for row in range(plants.TREE_HIGH):
             for column in range(plants.TREE_WIDE):
                 foot = row == plants.TREE_HIGH - 1
