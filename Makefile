@@ -28,10 +28,11 @@ OUT ?= benchmarks/results/latest.json
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test fuzz check bench-quick bench-trust flood soak docs plots art clean distclean setup dist format \
+.PHONY: help play demo test fuzz check bench-quick bench-trust flood soak docs plots art clean distclean setup dist format \
 	style types layers packaging compiled compiled-copy news bench peers test-browser screenshots
 
 help:
+	@echo 'make play         the game, on a server of your own that friends can join'
 	@echo 'make demo         play: a server and 50 bots for 20 seconds, and what was measured'
 	@echo 'make test         the test suite under pytest, then under trial; JOBS=4 tests at a time'
 	@echo 'make test-browser look at the live page in a real, headless Chromium'
@@ -72,6 +73,9 @@ $(STAMP): setup.py pyproject.toml gamenet/_version.py
 	@touch $@
 
 # ------------------------------------------------------------------------------------------- use
+
+play: $(STAMP)
+	@$(BIN)/gamenet play --host
 
 demo: $(STAMP)
 	@$(BIN)/gamenet demo --seconds 20 --bots 50

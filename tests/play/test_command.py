@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import io
+import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -90,6 +92,15 @@ class CommandTests(SynchronousTestCase):
             (start.hosts, start.port, start.beacon, start.map_file),
             (True, 0, "Ada's field", "x.tmx"),
         )
+
+    def test_every_flag_is_on_the_page(self) -> None:
+        out = io.StringIO()
+        with contextlib.redirect_stdout(out):
+            self.assertEqual(main(["play", "--help"]), 0)
+        flags = set(re.findall(r"--[a-z][a-z-]+", out.getvalue())) - {"--help"}
+        page = (Path(__file__).parents[2] / "docs" / "PLAY.rst").read_text(encoding="utf-8")
+        self.assertGreaterEqual(len(flags), 9)
+        self.assertEqual([flag for flag in sorted(flags) if flag not in page], [])
 
     def test_what_the_game_refuses_is_the_commands_one_line(self) -> None:
         def refuse(*given: Any) -> None:
