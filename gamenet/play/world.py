@@ -30,6 +30,7 @@ from gamenet.play.talk import Talk
 if TYPE_CHECKING:
     from gamenet.client_facade import GameClient
     from gamenet.demo.game import View
+    from gamenet.errors import RefusalReason
     from gamenet.events import Event, Tick
     from gamenet.messages import Payload
     from gamenet.play.heroes import Pose
@@ -51,6 +52,8 @@ class Over(NamedTuple):
     """Whether the player was in; if not, the join came to nothing."""
     orderly: bool
     """Whether somebody chose this end."""
+    refusal: RefusalReason | None = None
+    """Why the server did not let the player in, if that is what it was."""
     unheard: int = 0
     """Lines that the player has said, and that may have reached nobody."""
 
@@ -146,9 +149,13 @@ class World:
                 self.away_since = None
                 self.talk.note(f"connected again after {away_seconds:.1f} seconds", now)
             case Disconnected():
-                text = _why(event)
-                waiting = len(self.talk.waiting)
-                self.over = Over(text, self._is_in, event.reason.orderly, waiting)
+                self.over = Over(
+                    _why(event),
+                    self._is_in,
+                    event.reason.orderly,
+                    event.refusal,
+                    len(self.talk.waiting),
+                )
 
     def _path_changed(self, path: str, reason: str, now: float) -> None:
         self.path = path

@@ -44,12 +44,13 @@ class JoinTests(SceneCase):
             self.assertEqual(theatre.scene.stay.wish.address, "field.example")
 
     def test_what_is_wrong_is_said_where_the_fields_are(self) -> None:
-        with Theatre() as theatre:
+        with Theatre("bob") as theatre:
             for address, name, problem, focus in (
                 ("", "ada", "where the server is", "address"),
                 ("no such host", "ada", "is not an address", "address"),
                 ("host:99999", "ada", "port", "address"),
-                ("host", "a\N{LATIN SMALL LETTER E WITH ACUTE}" * 16, "name", "name"),
+                ("host", "a\N{LATIN SMALL LETTER E WITH ACUTE}" * 16, "names have", "name"),
+                ("host", "BOB", "already playing", "name"),
             ):
                 scene = theatre.scene
                 scene.address.text, scene.name.text = address, name
@@ -58,9 +59,9 @@ class JoinTests(SceneCase):
                 theatre.until(lambda: not theatre.scene.busy)
                 self.assertIn(problem, scene.problem.lower())
                 self.assertEqual(theatre.told[-1], scene.problem)
-                if focus == "address":
-                    self.assertIs(scene.form.focused, scene.address)
-                    self.assertTrue(scene.address.problem)
+                field = getattr(scene, focus)
+                self.assertIs(scene.form.focused, field)
+                self.assertTrue(field.problem)
             self.shows(theatre, JoinScene)
 
     def test_a_password_without_encryption_is_refused_before_anything_is_sent(self) -> None:
