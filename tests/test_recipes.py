@@ -1,15 +1,26 @@
-"""A visit to the recipes' plaza, in virtual time: what its windows draw over a bad network."""
+"""
+The recipes as far as they show without a window.
+
+A visit to their plaza in virtual time is what windows draw over a bad network. ``tests/live`` and
+``make test-recipes`` play the recipes themselves.
+"""
 
 from __future__ import annotations
 
+import io
+import os
+import re
 import sys
 from math import dist
+from types import SimpleNamespace
 from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
 from gamenet.testing import Simulation
-from tests.recipes.stage import RECIPES
+from tests import apt
+from tests.recipes import __main__ as command
+from tests.recipes.stage import RECIPES, ROOT
 
 FRAME_SECONDS = 1 / 60
 LOST, BACK = "The connection is lost. Please wait ...", "Back again."
@@ -74,3 +85,48 @@ class VisitTests(SynchronousTestCase):
         self.simulation.clients[1].stop()
         self.frames(60)
         self.assertEqual(list(self.ada.places), ["ada"])
+
+
+class CommandTests(SynchronousTestCase):
+    """``python -m tests.recipes`` where something is missing."""
+
+    def setUp(self) -> None:
+        self.ran: list[list[str]] = []
+        self.lack = "no libraries here"
+        self.patch(command, "lack", lambda: self.lack)
+        self.patch(apt.subprocess, "run", self.run_fake)
+        self.patch(command, "PACKAGES", ("gamenet",))
+        self.err = io.StringIO()
+        self.patch(sys, "stderr", self.err)
+
+    def run_fake(self, arguments: list[str], **_: Any) -> Any:
+        self.ran.append(arguments)
+        return SimpleNamespace(stderr="E: no network")
+
+    def test_neither_pytest_nor_trial_collects_it(self) -> None:
+        modules = [path.name for path in (ROOT / "tests" / "recipes").glob("*.py")]
+        self.assertIn("engine_cases.py", modules)
+        self.assertEqual([name for name in modules if re.match(r"test_|.*_test\.py", name)], [])
+
+    def test_a_missing_engine_is_named_with_what_installs_it(self) -> None:
+        self.patch(command, "PACKAGES", ("gamenet", "no_engine_has_this_name"))
+        self.assertEqual(command.main([]), 1)
+        self.assertEqual(
+            self.err.getvalue(),
+            "make test-recipes: no no_engine_has_this_name here; "
+            "install them: pip install -e '.[recipes]'\n",
+        )
+
+    def test_who_may_not_install_libraries_is_told_how(self) -> None:
+        self.patch(os, "geteuid", lambda: 1000)
+        self.assertEqual(command.main([]), 1)
+        self.assertIn(
+            "no libraries here; install them: sudo apt-get install libegl1", self.err.getvalue()
+        )
+        self.assertEqual(self.ran, [])
+
+    def test_libraries_that_cannot_be_installed_are_a_failure(self) -> None:
+        self.patch(os, "geteuid", lambda: 0)
+        self.assertEqual(command.main([]), 1)
+        self.assertEqual(self.ran[1][-2:], ["libegl1", "libgl1-mesa-dri"])
+        self.assertIn("failed: E: no network", self.err.getvalue())

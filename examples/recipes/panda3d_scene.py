@@ -40,12 +40,13 @@ class Scene(ShowBase):
         ground.setP(-90)  # a card stands; now it lies
         ground.setColor(GRASS)
         self.words = OnscreenText(
-            parent=self.a2dTopLeft, pos=(0.05, -0.08), fg=WORDS, align=TextNode.ALeft, mayChange=True
+            parent=self.a2dTopLeft, pos=(0.05, -0.08), align=TextNode.ALeft,
+            fg=WORDS, mayChange=True,
         )
         self.entry = DirectEntry(
             parent=self.a2dBottomLeft, pos=(0.05, 0, 0.05), scale=0.06, width=40,
             command=self.say, focus=False,
-        )  # fmt: skip
+        )
         for key, button in KEYS.items():
             self.accept(key, self.press, [button])
             self.accept(f"{key}-up", self.release, [button])

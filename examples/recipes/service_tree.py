@@ -1,4 +1,4 @@
-"""The plaza in a Twisted service tree, beside a web site: twistd -ny service_tree.py
+"""The plaza in a Twisted service tree, beside a web site: PYTHONPATH=. twistd -ny service_tree.py
 
 No game thread: the game is an object on the reactor thread, as everything else in the tree.
 """

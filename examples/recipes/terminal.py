@@ -2,6 +2,7 @@
 
 import codecs
 import os
+import re
 import select
 import sys
 import time
@@ -17,6 +18,8 @@ from visit import Visit, client_from
 
 COLUMNS, ROWS = 64, 18  # of the plaza on the screen
 ARROWS = {"\x1b[A": UP, "\x1b[B": DOWN, "\x1b[C": RIGHT, "\x1b[D": LEFT}
+KEY = re.compile(r"\x1b\[[0-9;]*[A-Za-z~]|.", re.DOTALL)
+BEGUN = re.compile(r"\x1b(\[[0-9;]*)?$")  # of a key that comes in two pieces
 HELD_SECONDS = 0.2  # terminals tell of no key-up, so a key is up when it does not come again
 OPEN, CLOSE = "\x1b[?1049h\x1b[?25l", "\x1b[?25h\x1b[?1049l"  # another screen, without a cursor
 HOME, TO_END_OF_LINE, BELOW = "\x1b[H", "\x1b[K", "\x1b[J"
@@ -59,16 +62,17 @@ class Player:
 
     def __init__(self, visit):
         self.visit = visit
-        self.typed = ""
+        self.typed = self.begun = ""
         self.held, self.until = 0, 0.0
 
     def press(self, keys, now):
-        for arrow, button in ARROWS.items():
-            if arrow in keys:
-                self.held, self.until = button, now + HELD_SECONDS
-                keys = keys.replace(arrow, "")
-        for key in keys:
-            if key == "\n":
+        keys = self.begun + keys
+        begun = BEGUN.search(keys)
+        self.begun = begun[0] if begun else ""
+        for key in KEY.findall(keys.removesuffix(self.begun)):
+            if key in ARROWS:
+                self.held, self.until = ARROWS[key], now + HELD_SECONDS
+            elif key == "\n":
                 self.visit.say(self.typed)
                 self.typed = ""
             elif key in "\x7f\b":
@@ -85,7 +89,8 @@ class Player:
             column = min(int(x / WIDTH * COLUMNS), COLUMNS - 1)
             row = min(int((HEIGHT - y) / HEIGHT * ROWS), ROWS - 1)
             ground[row][column] = "@" if name == self.visit.client.player.name else name[0]
-        return [*map("".join, ground), *self.visit.lines, f"> {self.typed}"]
+        words = [*self.visit.lines, f"> {self.typed}"]
+        return [*map("".join, ground), *(line[:COLUMNS] for line in words)]
 
 
 def main():

@@ -28,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("tests", nargs="*", help="names of tests; all without")
     parser.add_argument("--screenshots", metavar="FOLDER", type=Path)
     options = parser.parse_args(arguments)
-    if problem := come_by(lack, HOW_TO_INSTALL):
+    if problem := come_by_browser():
         print(f"make test-browser: {problem}", file=sys.stderr)
         return 1
     if options.screenshots:
@@ -38,6 +38,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     suite = unittest.defaultTestLoader.loadTestsFromNames(options.tests or CASES)
     return not unittest.TextTestRunner(verbosity=2).run(suite).wasSuccessful()
+
+
+def come_by_browser() -> str:
+    """Have a browser and its driver; what is wrong if there is none."""
+    return come_by(lack, HOW_TO_INSTALL)
 
 
 def lack() -> str:

@@ -11,6 +11,7 @@ from urllib.request import urlopen
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests.live.daemon import environment
 from tests.recipes.stage import RECIPES, Program, WindowCases, address_of, hands, plaza
 from tests.recipes.terminals import Terminal, column_of
 
@@ -51,10 +52,12 @@ class TerminalTests(SynchronousTestCase):
                 ada.until(lambda: column_of("e", ada) < 0)
 
                 start, seen = column_of("@", bob), column_of("b", ada)
-                bob.press(RIGHT)
+                bob.press(RIGHT[:2])
+                bob.until(lambda: column_of("@", bob) == start)
+                bob.press(RIGHT[2:])
                 bob.until(lambda: column_of("@", bob) > start)
                 ada.until(lambda: column_of("b", ada) > seen)
-                bob.press("good morninh\x7fg\n")
+                bob.press("good\x1b[5~ morninh\x7fg\n")
                 ada.until(lambda: "bob: good morning" in ada.screen)
                 bob.press(CTRL_D)
                 self.assertEqual((bob.status(), bob.as_it_was), (0, True))
@@ -76,8 +79,11 @@ class ServiceTreeTests(SynchronousTestCase):
     def test_players_and_a_web_site_share_the_game_without_a_thread(self) -> None:
         here = "tcp:0:interface=127.0.0.1"
         twistd = "from twisted.scripts.twistd import run; run()"
-        command = "-c", twistd, "-n", "--pidfile=", "-y", "service_tree.py"
-        with Program(*command, cwd=RECIPES, PLAZA_LISTEN=here, PLAZA_WEB=here) as tree:
+        # As the installed script runs: the working directory is not searched, unless asked for.
+        command = "-P", "-c", twistd, "-n", "--pidfile=", "-y", "service_tree.py"
+        path = os.pathsep.join((".", environment()["PYTHONPATH"]))
+        settings = {"PYTHONPATH": path, "PLAZA_LISTEN": here, "PLAZA_WEB": here}
+        with Program(*command, cwd=RECIPES, **settings) as tree:
             port = tree.line_with(r"Site starting on (\d+)")[1]
             page = f"http://127.0.0.1:{port}/"
             with urlopen(page) as answer:
