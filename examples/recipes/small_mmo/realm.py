@@ -12,6 +12,19 @@ from small_mmo.shared import Appeared, Entered, Hero, Vanished, View
 from small_mmo.store import Store
 from small_mmo.world import Character, World
 
+OPTIONS = {"database": "small_mmo.sqlite", "moderators": [], "words": [], "save_seconds": 60}
+
+
+def checked(options):
+    """The [game] table of the config file, with what is not in it."""
+    for name, value in options.items():
+        known = OPTIONS.get(name)
+        if type(value) is not type(known) or (name == "save_seconds" and value < 1):
+            raise SystemExit(f"[game] {name} = {value!r} is not of the form of {known!r}")
+        if known == [] and not all(isinstance(one, str) for one in value):
+            raise SystemExit(f"[game] {name} must be a list of texts")
+    return {**OPTIONS, **options}
+
 
 class Realm(gamenet.Game):
     game_name, messages, tick_rate, input_bits = GAME, MESSAGES, 20.0, 4
@@ -19,18 +32,17 @@ class Realm(gamenet.Game):
     open_store = Store
 
     def on_start(self):
-        options = self.server.options  # the [game] table of the config file
-        path = options.get("database", "small_mmo.sqlite")
+        options = checked(self.server.options)
+        path = options["database"]
         try:
             self.store = self.open_store(path, self.server.post)
         except sqlite3.Error as error:
             raise SystemExit(f"cannot use the database {path!r}: {error}") from None
         self.world = World()
         self.moderation = Moderation(self.server, self.store, self.clock,
-                                     options.get("words", ()), options.get("moderators", ()))
+                                     options["words"], options["moderators"])
         self.chat = Chat(self.server, self.world, self.moderation)
-        self.save_seconds = options.get("save_seconds", 60)
-        self.save_at = self.save_seconds
+        self.save_at = self.save_seconds = options["save_seconds"]
 
     def on_event(self, event):
         if isinstance(event, gamenet.Posted):
