@@ -199,6 +199,16 @@ class KeptTests(Base):
         self.assertEqual(kept[:2], ("ada", "meadow"))
         self.assertAlmostEqual(kept[2], self.seen(ada)[ada.player.id][0], 1)
 
+    def test_who_is_kept_in_a_zone_that_is_no_more_begins_anew(self) -> None:
+        self.begin("bob").close()
+        database = sqlite3.connect(self.path)
+        database.execute("insert into character values ('ada', 'swamp', 1.0, 2.0)")
+        database.commit()
+        database.close()
+        simulation = self.begin("ada")
+        [ada] = simulation.clients
+        self.assertEqual(self.seen(ada)[ada.player.id], (32.0, 32.0))
+
     def test_a_game_that_fails_saves_everybody(self) -> None:
         simulation = self.begin("ada", "bob")
 

@@ -15,7 +15,7 @@ class Moderation:
         self.moderators = frozenset(moderators)
         listed = "|".join(map(re.escape, words))
         self.words = re.compile(rf"\b(?:{listed})\b" if listed else r"(?!)", re.IGNORECASE)
-        self.muted_until = {}  # by account, of those who are here
+        self.muted_until = {}  # by account
         self.lines = {}  # by account: how many may be said at once, and when that was
 
     def may_moderate(self, player):
@@ -53,11 +53,10 @@ class Moderation:
         if did != "kick":
             until = self.clock() + 60 * min(int(minutes), MOST_MINUTES)
             self.store.ask(self.store.penalise, account, did, until)
-        if player is None:
-            return f"Done, if there is such an account: {did} {account} {minutes}"
         if did == "mute":
             self.muted_until[account] = until
-        else:
+        elif player is not None:
             # Without ban_seconds, which hold for the address too: a school has only one.
             self.server.disconnect(player, "sent away by a moderator")
-        return f"Done: {did} {account} {minutes}"
+        sure = "" if player else ", if there is such an account"
+        return f"Done{sure}: {did} {account} {minutes}"

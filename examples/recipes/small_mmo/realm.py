@@ -65,6 +65,8 @@ class Realm(gamenet.Game):
             return self.server.disconnect(player, "you play already, under another name")
         # Not over the mute of a moderator who was faster than the disk.
         self.moderation.muted_until.setdefault(player.account, penalties.get("mute", 0.0))
+        if place and place[0] not in ZONES:
+            place = None  # of an older version of the game
         character = Character(*place or ())
         self.world.enter(player.id, character)
         self.chat.channels[player] = set()
@@ -73,8 +75,8 @@ class Realm(gamenet.Game):
     def on_leave(self, player, reason):
         self.chat.channels.pop(player, None)
         character = self.world.leave(player.id)
-        self.moderation.muted_until.pop(player.account, None)
         if character is not None:
+            self.moderation.muted_until.pop(player.account, None)
             self.store.ask(self.store.save, {player.account: character.place})
 
     def on_input(self, player, number, buttons):

@@ -81,7 +81,7 @@ class Store:
         answer = error = None
         try:
             answer = do(*arguments)
-        except sqlite3.Error as problem:
+        except Exception as problem:  # whatever it is: the next one is done all the same
             error = problem
             log.error("{do}: {error}", do=do.__qualname__, error=error)
         if then is not None:
