@@ -198,6 +198,7 @@ dist: $(STAMP)
 	@rm -f dist.log; ls -1 dist/*
 
 screenshots: $(PLOTTER)
+	@$(BIN)/python -m tests.overlay.picture docs/images
 	@$(BIN)/python -m tests.browser --screenshots docs/images
 
 news: $(STAMP)

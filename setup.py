@@ -161,6 +161,7 @@ setup(
         "gamenet.doctor",
         "gamenet.metrics",
         "gamenet.metrics.page",
+        "gamenet.overlay",
         "gamenet.smooth",
         "gamenet.testing",
         "gamenet.top",
@@ -180,6 +181,7 @@ setup(
     install_requires=[
         "Twisted[tls]>=24.11",
         "msgspec>=0.19",
+        "ifaddr>=0.2",  # the networks of a machine, which Python cannot list
         "cryptography>=42",
         "pyOpenSSL>=24.3",  # takes the certificates and keys of cryptography
     ],

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn, Self
 from gamenet._version import __version__
 from gamenet.certificates import add_command as add_cert
 from gamenet.cli_completion import add_completion
+from gamenet.cli_discover import add_discover
 from gamenet.cli_doctor import add_doctor, run_doctor
 from gamenet.cli_load import add_load, run_load
 from gamenet.cli_network import add_proxy, add_simulation, profile_of, run_proxy
@@ -153,6 +154,7 @@ def _parser() -> argparse.ArgumentParser:
 
     add_top(commands)
     add_doctor(commands, _add_address, _add_who)
+    add_discover(commands)
     add_serve(commands)
     add_proxy(commands)
     add_cert(commands)

@@ -46,6 +46,7 @@ class CommandLineTests(SynchronousTestCase):
             "completion",
             "top",
             "doctor",
+            "discover",
             "serve",
         ):
             self.assertIn(command, out)
