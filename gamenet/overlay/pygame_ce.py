@@ -31,8 +31,6 @@ Corner = Literal["top left", "top right", "bottom left", "bottom right"]
 CORNERS: Final = ("top left", "top right", "bottom left", "bottom right")
 LEAST_SCALE: Final = 0.5
 MOST_SCALE: Final = 8.0
-OPAQUE: Final = 240
-"""Of 255: enough of the game shows through, and every text has its contrast."""
 FONT_SIZE: Final = 16
 PAD: Final = 6
 PLOT_WIDTH: Final = 300
@@ -145,7 +143,6 @@ class Panel:
         if is_new:
             self._layout = layout
             self.surface = pygame.Surface(layout[:2])
-            self.surface.set_alpha(OPAQUE)
             self.surface.fill(palette.GROUND)
             self.plots = {}
         pen.surface = self.surface
@@ -186,6 +183,7 @@ class Pen:
         self._scale = scale
         self._font = pygame.font.Font(None, round(FONT_SIZE * scale))
         self._texts: dict[tuple[str, Colour], pygame.Surface] = {}
+        self._rows: dict[str, list[str]] = {}
         self.surface = pygame.Surface((0, 0))
         self.row = self._font.get_linesize()
         self.pad = self.px(PAD)
@@ -222,8 +220,11 @@ class Pen:
         return width
 
     def wrapped(self, sentence: str) -> list[str]:
-        """The sentence in rows that fit."""
-        rows = [""]
+        """The sentence in rows that fit; there are but a dozen, so their rows are kept."""
+        rows = self._rows.get(sentence)
+        if rows is not None:
+            return rows
+        rows = self._rows[sentence] = [""]
         for word in sentence.split():
             longer = f"{rows[-1]} {word}".strip()
             if rows[-1] and self._font.size(longer)[0] > self.width:
