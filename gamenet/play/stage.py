@@ -15,9 +15,10 @@ if TYPE_CHECKING:
 
     from gamenet.client_facade import GameClient
     from gamenet.play.controls import Action, Controls
+    from gamenet.play.endings import Over
     from gamenet.play.hosting import Hosting
     from gamenet.play.sight import Sight
-    from gamenet.play.world import Over, World
+    from gamenet.play.world import World
     from gamenet.seeking import Found
 
 
