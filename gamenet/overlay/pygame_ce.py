@@ -1,12 +1,12 @@
 """The net graph, drawn with pygame-ce.
 
-Layer 4. Runs on: the thread that draws. What is drawn is kept and only copied until there is
-something new, ten times a second.
+Layer 4. Runs on: the thread that draws. What is drawn is kept, and copied until there is something
+new, ten times a second.
 """
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Final, Literal
 from weakref import WeakKeyDictionary
 
@@ -21,7 +21,7 @@ except ImportError:
     ) from None
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from gamenet.overlay.model import NetGraph
     from gamenet.overlay.shapes import Bars, Colour, Curve, Line, Verdict
@@ -88,53 +88,79 @@ def panel_of(graph: NetGraph, scale: float = 1.0) -> Panel:
 
 
 class Panel:
-    """The drawing of one graph."""
+    """The drawing of one graph.
+
+    What is new is drawn part by part, one in each frame, so that none takes long.
+    """
 
     def __init__(self, scale: float) -> None:
         self.scale = scale
         self.surface = pygame.Surface((0, 0))
-        self.plots: list[tuple[Plot, pygame.Rect]] = []
-        """Where each plot is on the surface."""
+        self.plots: dict[str, tuple[Plot, pygame.Rect]] = {}
+        """By title: what was drawn last, and where on the surface."""
         self._shown = (-1, 0, 0)
+        self._layout: tuple[int, ...] = ()
+        self._parts: list[Callable[[], None]] = []
+        """What is still to be drawn of the newest."""
         self._pen: Pen | None = None
 
     def refresh(self, graph: NetGraph, height: int) -> None:
-        """Draw anew if there is something new.
+        """Draw a part of what is new, if anything is; all of it where its place has changed.
 
         :param height: that there is; where it is too little, graphs stand beside the text.
         """
+        pen = self._usable_pen()
         key = graph.version, graph.level, height
-        if key == self._shown:
-            return
+        if key != self._shown:
+            self._finish()
+            self._shown = key
+            self._plan(pen, graph, height)
+        elif self._parts:
+            self._parts.pop(0)()
+
+    def _usable_pen(self) -> Pen:
         if self._pen is None or not self._pen.is_of_use:
             self._pen = Pen(self.scale)
-        self._shown = key
-        pen, graphs = self._pen, graph.graphs()
-        lines = graph.texts()
+            self._parts = []
+            self._layout, self._shown = (), (-1, 0, 0)
+        return self._pen
+
+    def _finish(self) -> None:
+        while self._parts:
+            self._parts.pop(0)()
+
+    def _plan(self, pen: Pen, graph: NetGraph, height: int) -> None:
+        """Where everything goes."""
+        lines, graphs = graph.texts(), graph.graphs()
         advice = [row for said in graph.advice()[:MOST_ADVICE] for row in pen.wrapped(said)]
         text_height = pen.row * (len(lines) + len(advice))
-        graphs_height = sum(map(pen.height_of, graphs))
-        column = pen.width + 2 * pen.pad
-        if text_height + graphs_height + 2 * pen.pad <= height or not graphs:
-            self._begin(pen, column, text_height + graphs_height)
-            graphs_at = pen.pad, pen.pad + text_height
-        else:
-            self._begin(pen, 2 * column - pen.pad, max(text_height, graphs_height))
-            graphs_at = column, pen.pad
-        self._write(pen, lines, advice)
-        self._draw(pen, graphs, *graphs_at)
-
-    def _begin(self, pen: Pen, width: int, height: int) -> None:
-        """An empty surface."""
-        size = width, height + 2 * pen.pad
-        if self.surface.get_size() != size:
-            self.surface = pygame.Surface(size)
+        heights = [pen.height_of(shape) for shape in graphs]
+        width, high = pen.width + 2 * pen.pad, text_height + sum(heights)
+        x, y = pen.pad, pen.pad + text_height
+        if graphs and high + 2 * pen.pad > height:
+            x, y = width, pen.pad
+            width, high = 2 * width - pen.pad, max(text_height, sum(heights))
+        layout = width, high + 2 * pen.pad, x, y, *heights
+        is_new = layout != self._layout
+        if is_new:
+            self._layout = layout
+            self.surface = pygame.Surface(layout[:2])
             self.surface.set_alpha(OPAQUE)
-        self.surface.fill(palette.GROUND)
+            self.surface.fill(palette.GROUND)
+            self.plots = {}
         pen.surface = self.surface
+        self._parts = [partial(self._write, pen, lines, advice)]
+        for shape, tall in zip(graphs, heights, strict=True):
+            area = pygame.Rect(x, y, pen.width, tall)
+            self._parts.append(partial(self._draw, pen, shape, area))
+            y += tall
+        if is_new:
+            self._finish()
 
     def _write(self, pen: Pen, lines: Sequence[Line], advice: Sequence[str]) -> None:
         y = pen.pad
+        rows = pen.row * (len(lines) + len(advice))
+        self.surface.fill(palette.GROUND, (pen.pad, y, pen.width, rows))
         for line in lines:
             pen.line(line, y)
             y += pen.row
@@ -142,14 +168,13 @@ class Panel:
             pen.text(row, pen.pad, y, palette.WHITE)
             y += pen.row
 
-    def _draw(self, pen: Pen, graphs: Sequence[Plot | Bars], x: int, y: int) -> None:
-        self.plots = []
-        for graph in graphs:
-            if isinstance(graph, Plot):
-                self.plots.append((graph, pen.plot(graph, x, y)))
-            else:
-                pen.bars(graph, x, y)
-            y += pen.height_of(graph)
+    def _draw(self, pen: Pen, shape: Plot | Bars, area: pygame.Rect) -> None:
+        # The frame of a plot is around its area.
+        self.surface.fill(palette.GROUND, area.inflate(2, 0))
+        if isinstance(shape, Plot):
+            self.plots[shape.title] = shape, pen.plot(shape, *area.topleft)
+        else:
+            pen.bars(shape, *area.topleft)
 
 
 class Pen:
@@ -215,12 +240,10 @@ class Pen:
             right = self.pad + self.width
             colour = palette.OF_VERDICT[line.verdict]
             width = self.text(line.verdict, right, y, colour, right=True)
-            side = self.row // 2
-            self.mark(
-                line.verdict,
-                pygame.Rect(right - width - side - self.px(4), y + side // 2, side, side),
-                colour,
-            )
+            side = 2 * self.row // 3
+            x = right - width - side - self.px(4)
+            area = pygame.Rect(x, y + (self.row - side) // 2, side, side)
+            self.mark(line.verdict, area, colour)
 
     def mark(self, verdict: Verdict, area: pygame.Rect, colour: Colour) -> None:
         """A disc is good, a triangle fair, a cross poor."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from gamenet.core.quality import PathQuality
 from gamenet.errors import DisconnectReason
-from gamenet.events import SERVER, Player
+from gamenet.events import SERVER, Player, State
 from gamenet.impairment import Profile
 from gamenet.overlay import MOST_LEVEL, Bars, NetGraph, Plot, palette, verdicts
 from gamenet.samples import MAX_SAMPLES
@@ -412,6 +412,47 @@ class OddTests(Scene):
         graph.update(5.05)
         self.assertEqual(len(plot_of(graph, "lateness").curves[0].values), 1)
         self.assertIsNot(client.player, SERVER)
+
+
+class HistoryTests(Scene):
+    """What is kept of the past."""
+
+    def test_a_pause_leaves_a_gap(self) -> None:
+        smooth = Interpolator[int]()
+        smooth.delay_seconds = 0.05
+        graph = graph_of(Told(FINE), interpolator=smooth)
+        for now in (0.1, 0.2, 1.0, 1.1):
+            graph.update(now)
+        (curve,) = (c for c in plot_of(graph, "latency").curves if c.name == "smoothing")
+        self.assertEqual(curve.values, (50.0,) * 3 + (None,) * 7 + (50.0,) * 2)
+        graph.update(1_000.0)
+        (curve,) = (c for c in plot_of(graph, "latency").curves if c.name == "smoothing")
+        self.assertEqual((len(curve.values), curve.values[-2:]), (MAX_SAMPLES, (None, 50.0)))
+
+    def test_another_interpolator_has_not_run_dry_less_than_never(self) -> None:
+        graph = graph_of(Told(FINE), interpolator=(smooth := Interpolator[int]()))
+        smooth.starved = 5
+        graph.update(1.0)
+        graph.interpolator = Interpolator[int]()
+        graph.update(2.0)
+        self.assertIn("dry 0 times", self.line("smoothing", graph)[0])
+
+    def test_frames_are_those_of_the_last_second(self) -> None:
+        graph = NetGraph(Told(FINE), level=1)
+        for number in range(40):
+            graph.update(number / 20, 0.05)
+        for number in range(66):
+            graph.update(2 + number / 60, 1 / 60)
+        self.assertEqual(self.line("frames", graph), ("60/s, worst 17 ms", "good"))
+
+    def test_of_a_tenth_the_latest_state_counts(self) -> None:
+        client = Told(FINE)
+        graph = graph_of(client)
+        for number, came in enumerate((1.0, 1.05, 1.18, 1.19), 1):
+            client.newest_state = State(number, b"", number, 0.05 * number, 0)
+            graph.update(came)
+        lateness = plot_of(graph, "lateness").curves[0].values
+        self.assertApproximates(lateness[-1] or 0.0, 80.0, 0.001)
 
 
 class ColourTests(Scene):

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from twisted.trial.unittest import SynchronousTestCase
-
-os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
-os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
-
 import pygame
+from twisted.trial.unittest import SynchronousTestCase
 
 from gamenet.overlay import NetGraph, Plot, palette, verdicts
 from gamenet.overlay.pygame_ce import CORNERS, FONT_SIZE, MOST_TEXTS, Pen, draw, panel_of
-from gamenet.smooth import Interpolator
+from gamenet.samples import TypeRate
+from gamenet.smooth import Interpolator, Predictor
 from tests.overlay.scenes import FINE, ODD, Outside, Told, packed
 
 if TYPE_CHECKING:
@@ -144,8 +140,7 @@ class PlotTests(Drawing):
     def plot(self, graph: NetGraph, title: str) -> tuple[Plot, pygame.Rect, pygame.Surface]:
         draw(self.surface, graph)
         panel = panel_of(graph)
-        ((plot, area),) = (one for one in panel.plots if one[0].title == title)
-        return plot, area, panel.surface
+        return *panel.plots[title], panel.surface
 
     def test_a_ping_that_rises_and_falls(self) -> None:
         # Up to 200 ms, the top of the scale, back down, and 50 ms for the last 10 s. The jitter is
@@ -242,7 +237,9 @@ class PlaceTests(Drawing):
         two = draw(self.field((960, one.height - 1)), graph)
         self.assertLess(two.height, one.height)
         self.assertGreater(two.width, one.width)
-        self.assertTrue(all(area.left > one.width // 2 for _, area in panel_of(graph).plots))
+        self.assertTrue(
+            all(area.left > one.width // 2 for _, area in panel_of(graph).plots.values())
+        )
 
     def test_small_surfaces(self) -> None:
         graph = self.graph(interpolator=Interpolator())
@@ -279,6 +276,50 @@ class LifeTests(Drawing):
             draw(self.surface, graph)
         self.assertIs(panel_of(graph), panel)
         self.assertTrue(9 <= lines.count("ping") <= 11, lines.count("ping"))
+
+    def test_what_is_new_is_drawn_part_by_part(self) -> None:
+        client = Told(FINE)
+        graph = self.graph(client)
+        draw(self.surface, graph)
+        plots: list[str] = []
+        real = Pen.plot
+        self.patch(Pen, "plot", lambda pen, *args: plots.append(args[0].title) or real(pen, *args))
+        client.told = replace(FINE, rtt_seconds=0.049)
+        graph.update(0.1)
+        found = []
+        for _ in range(7):
+            draw(self.surface, graph)
+            found.append(len(plots))
+            self.assertLessEqual(len(plots) - ([0, *found][-2]), 1)
+        self.assertEqual(plots, ["latency", "loss", "traffic", "lateness"])
+        self.assertTrue(is_written("49 ms", palette.WHITE, panel_of(graph).surface))
+        self.assertFalse(is_written("48 ms", palette.WHITE, panel_of(graph).surface))
+
+    def test_what_is_not_drawn_yet_is_drawn_before_the_next(self) -> None:
+        client = Told(FINE)
+        graph = self.graph(client)
+        for number in range(4):
+            client.told = replace(FINE, rtt_seconds=0.04 + number / 1000)
+            graph.update(number / 10)
+            draw(self.surface, graph)
+        # Drawn ten times a second, it is one look behind.
+        self.assertTrue(is_written("42 ms", palette.WHITE, panel_of(graph).surface))
+
+    def test_parts_that_leave_no_room_for_each_other(self) -> None:
+        # One line more and one bar less: as high as before, and everything is elsewhere.
+        client = Told(replace(FINE, types_in={"state": TypeRate(20.0, 1_400.0)}))
+        graph = self.graph(client)
+        draw(self.surface, graph)
+        client.told = replace(client.told or FINE, types_out={})
+        graph.predictor = Predictor(lambda state, buttons: state, 0)
+        graph.update(0.1)
+        draw(self.surface, graph)
+        fresh = self.graph(client, predictor=graph.predictor)
+        fresh.update(0.1)
+        draw(self.surface, fresh)
+        self.assertEqual(
+            *(pygame.image.tobytes(panel_of(one).surface, "RGB") for one in (graph, fresh))
+        )
 
     def test_odd_values(self) -> None:
         graph = self.graph(Told(ODD), interpolator=Interpolator())
