@@ -13,6 +13,8 @@ PLOTTER := $(VENV)/.plotter-installed
 PEERS_VENV := .venv-peers
 PEER_PACKAGES := pyenet aioquic mpgameserver websockets
 
+# How many tests run side by side; more than there are cores, because some of them only wait.
+JOBS ?= 4
 # How long `make fuzz` takes.
 SECONDS ?= 600
 # How long `make soak` takes.
@@ -31,7 +33,7 @@ OUT ?= benchmarks/results/latest.json
 
 help:
 	@echo 'make demo         play: a server and 50 bots for 20 seconds, and what was measured'
-	@echo 'make test         the test suite under pytest, then under trial'
+	@echo 'make test         the test suite under pytest, then under trial; JOBS=4 tests at a time'
 	@echo 'make test-browser look at the live page in a real, headless Chromium'
 	@echo 'make fuzz         throw SECONDS=600 of damaged input at every parser'
 	@echo 'make check        everything that must hold before a change goes in, tests included'
@@ -109,8 +111,8 @@ soak: $(STAMP)
 # ----------------------------------------------------------------------------------------- tests
 
 test: $(STAMP)
-	$(BIN)/python -m pytest
-	$(BIN)/python -m twisted.trial tests
+	$(BIN)/python -m pytest -n $(JOBS)
+	$(BIN)/python -m twisted.trial -j $(JOBS) tests
 
 # Not part of `make test`, which needs no browser.
 test-browser: $(STAMP)
@@ -153,6 +155,9 @@ NEED_SOURCE := $(FAULTS)::test_no_randomness_for_new_keys $(FAULTS)::test_no_ran
 	tests/test_inputs_in_time.py::InTimeTests::test_one_that_names_any_tick_delays_nobody_but_itself_and_that_not_for_long
 # Of what starts processes, those that play: commands and daemons are the same either way.
 COMPILED_LIVE := tests/live/test_demo.py tests/live/test_matrix.py
+# These take their time, and call nothing that is compiled.
+NO_HOT_PATH := tests/test_imports.py tests/test_passwords.py tests/test_login_pool.py \
+	tests/core/test_frames.py tests/core/test_text.py
 compiled-copy: $(STAMP)
 	@if ! command -v cc >/dev/null || ! $(BIN)/python -c 'import os, sys, sysconfig; \
 		sys.exit(not os.path.exists(os.path.join(sysconfig.get_path("include"), "Python.h")))'; then \
@@ -166,7 +171,8 @@ compiled-copy: $(STAMP)
 
 compiled: compiled-copy
 	@if [ ! -d $(COPY) ]; then echo 'The compiled hot path was not tested'; exit 0; fi; \
-	cd $(COPY); PYTHONPATH=$$PWD $(CURDIR)/$(BIN)/python -m pytest $(NEED_SOURCE:%=--deselect %) \
+	cd $(COPY); PYTHONPATH=$$PWD $(CURDIR)/$(BIN)/python -m pytest -n $(JOBS) \
+		$(patsubst %,--deselect %,$(NEED_SOURCE) $(NO_HOT_PATH)) \
 		$$(ls -d tests/*/ tests/test_*.py | grep -v '^tests/live/') $(COMPILED_LIVE)
 
 packaging: $(STAMP)

@@ -42,6 +42,7 @@ TEST = [
     "pytest-twisted>=1.14",
     "hypothesis>=6.100",
     "pytest-randomly>=3.15",
+    "pytest-xdist>=3.6",
 ]
 DOCS = [
     "sphinx>=7.3",

@@ -1,9 +1,11 @@
 """What it costs a server of 200 players that ten browsers and Prometheus look at it each second.
 
-One daemon, as users run it, on the first core; 200 players of the lean load of W3, and those who
+A daemon, as users run it, on the first core; 200 players of the lean load of W3, and those who
 look, on the other. Windows with nobody looking and with all of them take turns, each first as often
-as the other. Prints progress to stderr and one line of JSON to stdout; the exit status is 1 if the
-share is over 3 %. See README.rst beside this file.
+as the other: with players who play, which says what the server spends in a second, and with players
+who do next to nothing, so that what looking costs stands out from what the windows differ by. The
+one as a share of the other is the figure. Prints progress to stderr and one line of JSON to stdout;
+the exit status is 1 if the share is over 3 %. See README.rst beside this file.
 """
 
 from __future__ import annotations
@@ -16,10 +18,10 @@ import tempfile
 import textwrap
 import threading
 import time
-from http.client import HTTPConnection
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from random import random
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 import rig
 
@@ -28,15 +30,30 @@ sys.path.append(str(Path(__file__).resolve().parent / "contest"))
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    import lean
+
 BAR = 3.0
 CLIENTS = 200
 HZ = 60
+QUIET_HZ = 0
+"""Of players who rest: they are in, and answer what they are asked."""
+ANSWER_SECONDS = 2.0
+"""So often one who rests looks at what came."""
 BROWSERS = 10
+STATUS = "/api/status?history=no"
+"""What the page asks for once it has the histories."""
 EVERY_SECONDS = 1.0
-SETTLE_SECONDS = 1.0
-"""After the players are in, and when those who look begin or end."""
+FILL_SECONDS = 31.0
+"""After the players are in: by then a history is as long as it gets."""
+SETTLE_SECONDS = 1.5
+"""When those who look begin or end."""
 GAME = """
     import gamenet
+
+    @gamenet.game(input_bits=64)
+    def rest(server):
+        while server.running:
+            server.events(1.0)
 
     @gamenet.game(input_bits=64)
     def main(server):
@@ -76,52 +93,68 @@ def play(lines: Iterator[Any]) -> None:
         lean.LeanClient("127.0.0.1", spec["port"], tls=False).join().bind()
         for _ in range(spec["clients"])
     ]
-    clock = horde.Clock(HZ)
+    if not spec["hz"]:
+        threading.Thread(target=rest, args=[clients], daemon=True).start()
+        rig.answer("ready")
+        for _ in lines:
+            pass
+        return
+    clock = horde.Clock(spec["hz"])
     riders = [horde.Rider(client, clock, 1, 0.0) for client in clients]
     rig.answer("ready")
     told = common.Told()
-    told.finish(**horde.ride(riders, HZ, told))
+    told.finish(**horde.ride(riders, spec["hz"], told))
+
+
+def rest(clients: list[lean.LeanClient]) -> NoReturn:
+    """Look at what came, one after the other, over and over."""
+    while True:
+        for client in clients:
+            client.look_at_tcp()
+            client.look_at_udp()
+            time.sleep(ANSWER_SECONDS / len(clients))
 
 
 class Look:
-    """Somebody who asks for a page once a second, while that is wanted."""
+    """Somebody who asks for a page a second after the last answer, while that is wanted.
+
+    It keeps its connection for as long as the server does, as browsers and Prometheus do.
+    """
 
     def __init__(self, address: str, path: str, wanted: threading.Event) -> None:
         self.count = self.bytes = self.failed = 0
-        self._ask = (address, path)
+        self._path = path
+        self._page = HTTPConnection(address, timeout=rig.ANSWER_SECONDS)
         self._wanted = wanted
         threading.Thread(target=self._run, daemon=True).start()
 
     def _run(self) -> None:
-        time.sleep(random() * EVERY_SECONDS)
-        due = time.monotonic()
         while True:
             self._wanted.wait()
-            self._once(*self._ask)
-            due = max(due + EVERY_SECONDS, time.monotonic())
-            rig.sleep_until(due)
+            time.sleep(random() * EVERY_SECONDS)
+            while self._wanted.is_set():
+                self._once()
+                time.sleep(EVERY_SECONDS)
+            self._page.close()
 
-    def _once(self, address: str, path: str) -> None:
-        page = HTTPConnection(address, timeout=rig.ANSWER_SECONDS)
+    def _once(self) -> None:
         try:
-            page.request("GET", path, headers=HEADERS)
-            answer = page.getresponse()
+            self._page.request("GET", self._path, headers=HEADERS)
+            answer = self._page.getresponse()
             body = answer.read()
             self.count += 1
             self.bytes += len(body)
             self.failed += answer.status != 200
-        except OSError:
+        except (OSError, HTTPException):
             self.failed += 1
-        finally:
-            page.close()
+            self._page.close()
 
 
 def look(lines: Iterator[Any]) -> None:
     """Ten browsers and Prometheus; ``true`` and ``false`` have them begin and end."""
     spec = next(lines)
     wanted = threading.Event()
-    paths = ["/api/status"] * BROWSERS + ["/metrics"]
-    those = [Look(spec["address"], path, wanted) for path in paths]
+    those = [Look(spec["address"], path, wanted) for path in [STATUS] * BROWSERS + ["/metrics"]]
     for line in lines:
         if line:
             wanted.set()
@@ -139,6 +172,31 @@ def look(lines: Iterator[Any]) -> None:
 # The run.
 
 
+class Window(NamedTuple):
+    """What the server spent, in seconds of CPU a second, and how many of the inputs came."""
+
+    cpu: float
+    inputs: float
+
+
+class Found(NamedTuple):
+    """All windows of one load."""
+
+    watched: list[Window]
+    alone: list[Window]
+    asked_per_second: float
+    bytes_per_answer: float
+    failed: int
+    snapshot_ms: float
+
+    def extra(self) -> list[float]:
+        """Seconds of CPU a second that each pair differs by."""
+        return [
+            with_them.cpu - without.cpu
+            for with_them, without in zip(self.watched, self.alone, strict=True)
+        ]
+
+
 def cpu_seconds(pid: int) -> float:
     """CPU time of a process so far, finer than the kernel's ticks where that can be had."""
     if sys.platform == "linux":
@@ -146,12 +204,8 @@ def cpu_seconds(pid: int) -> float:
     return rig.cpu_seconds(pid)
 
 
-def window(daemon: rig.Daemon, clients: int, seconds: float) -> tuple[float, float]:
-    """One window.
-
-    :returns: CPU microseconds of the server for a client and tick, by the inputs that reached the
-        game; and how many of them did of those that were due.
-    """
+def window(daemon: rig.Daemon, clients: int, hz: int, seconds: float) -> Window:
+    """One window."""
     began = daemon.status()
     cpu, at = cpu_seconds(daemon.pid), time.monotonic()
     rig.sleep_until(at + seconds)
@@ -160,25 +214,26 @@ def window(daemon: rig.Daemon, clients: int, seconds: float) -> tuple[float, flo
     if len(ended["players"]) != clients:
         raise RuntimeError(f"{len(ended['players'])} players are in, not {clients}")
     apart = ended["uptime_seconds"] - began["uptime_seconds"]
-    inputs = (ended["inputs"]["taken"] - began["inputs"]["taken"]) * took / apart
-    return cpu / inputs * 1e6, inputs / (took * HZ * clients)
+    inputs = (ended["inputs"]["taken"] - began["inputs"]["taken"]) / apart
+    return Window(cpu / took, inputs / (hz * clients) if hz else 1.0)
 
 
-def measure(options: argparse.Namespace) -> dict[str, Any]:
-    """All windows."""
-    watched: list[float] = []
-    alone: list[float] = []
-    least = 1.0
+def measure(clients: int, hz: int, rounds: int, seconds: float) -> Found:
+    """All windows with players who play *hz* times a second."""
+    found: dict[bool, list[Window]] = {True: [], False: []}
+    asked = size = 0
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "status_game.py").write_text(textwrap.dedent(GAME))
-        arguments = ("--game", "status_game:main", "--tick-rate", str(HZ), "--max-players", "256")
+        arguments = ("--game", f"status_game:{'main' if hz else 'rest'}", "--max-players", "256")
+        if hz:
+            arguments += ("--tick-rate", str(hz))
         with (
             rig.Daemon(folder, *arguments, tls=False, on=rig.first_core()) as daemon,
             rig.Child(
                 __file__,
                 "play",
-                {"port": daemon.place.port, "clients": options.clients},
+                {"port": daemon.place.port, "clients": clients, "hz": hz},
                 rig.other_cores(),
                 3_600.0,
             ) as players,
@@ -187,52 +242,69 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
             ) as watchers,
         ):
             players.hear()
-            time.sleep(SETTLE_SECONDS)
-            for number in range(options.rounds):
+            time.sleep(FILL_SECONDS)
+            for number in range(rounds):
                 for is_watched in (number % 2 == 0, number % 2 != 0):
-                    before = watchers.ask(is_watched)
+                    watchers.ask(is_watched)
                     time.sleep(SETTLE_SECONDS)
-                    found, share = window(daemon, options.clients, options.seconds)
-                    least = min(least, share)
+                    before = watchers.ask(is_watched)
+                    one = window(daemon, clients, hz, seconds)
                     after = watchers.ask(False)
-                    (watched if is_watched else alone).append(found)
-                    if is_watched:
-                        asked = after["asked"] - before["asked"]
-                        size = (after["bytes"] - before["bytes"]) / max(1, asked)
+                    found[is_watched].append(one)
+                    asked += after["asked"] - before["asked"]
+                    size += after["bytes"] - before["bytes"]
                     rig.note(
-                        f"round {number + 1} {'watched' if is_watched else 'alone':8} "
-                        f"{found:6.2f} us per client and tick"
+                        f"{hz} Hz, round {number + 1} {'watched' if is_watched else 'alone':8} "
+                        f"{1_000 * one.cpu:6.1f} ms of CPU a second"
                     )
             took = daemon.status()["snapshot"]["took_ms"]
-    low, extra, high = statistics.quantiles(
-        [with_them - without for with_them, without in zip(watched, alone, strict=True)], n=4
+    return Found(
+        found[True],
+        found[False],
+        asked / (rounds * seconds),
+        size / max(1, asked),
+        after["failed"],
+        took,
     )
-    whole = statistics.median(alone)
+
+
+def report(options: argparse.Namespace) -> dict[str, Any]:
+    """What is printed."""
+    playing = measure(options.clients, HZ, options.rounds, options.seconds)
+    quiet = measure(options.clients, QUIET_HZ, options.quiet_rounds, options.seconds)
+    whole = statistics.median(one.cpu for one in playing.alone)
+    watched = statistics.median(one.cpu for one in playing.watched)
+    pairs, direct = (statistics.quantiles(found.extra(), n=4) for found in (playing, quiet))
     return {
         "clients": options.clients,
         "hz": HZ,
         "rounds": options.rounds,
-        "alone_us": round(whole, 2),
-        "watched_us": round(statistics.median(watched), 2),
-        "percent": round(100 * extra / whole, 2),
-        "percent_of_medians": round(100 * (statistics.median(watched) / whole - 1), 2),
-        "percent_quartiles": [round(100 * low / whole, 2), round(100 * high / whole, 2)],
+        "quiet_rounds": options.quiet_rounds,
+        "alone_ms_per_second": round(1_000 * whole, 1),
+        "alone_us": round(1e6 * whole / (options.clients * HZ), 2),
+        "direct_ms_per_second": [round(1_000 * one, 2) for one in direct],
+        "percent": round(100 * direct[1] / whole, 2),
+        "percent_quartiles": [round(100 * one / whole, 2) for one in direct],
+        "percent_of_pairs": round(100 * pairs[1] / whole, 2),
+        "percent_of_pairs_quartiles": [round(100 * one / whole, 2) for one in pairs],
+        "percent_of_medians": round(100 * (watched / whole - 1), 2),
         "bar_percent": BAR,
-        "asked_per_second": round(asked / (options.seconds + SETTLE_SECONDS), 1),
-        "bytes_per_answer": round(size),
-        "snapshot_ms": round(took, 2),
-        "failed": after["failed"],
-        "least_inputs": round(least, 3),
+        "asked_per_second": round(quiet.asked_per_second, 1),
+        "bytes_per_answer": round(quiet.bytes_per_answer),
+        "snapshot_ms": round(quiet.snapshot_ms, 2),
+        "failed": playing.failed + quiet.failed,
+        "least_inputs": round(min(one.inputs for one in playing.watched + playing.alone), 3),
     }
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--clients", type=int, default=CLIENTS)
-    parser.add_argument("--rounds", type=int, default=10)
+    parser.add_argument("--rounds", type=int, default=4, help="pairs of windows, players playing")
+    parser.add_argument("--quiet-rounds", type=int, default=10, help="the same, next to idle")
     parser.add_argument("--seconds", type=float, default=5.0, help="of each window")
     options = parser.parse_args()
-    result = measure(options)
+    result = report(options)
     print(json.dumps(result))
     return int(result["percent"] > BAR)
 

@@ -70,6 +70,24 @@ def parse(data: bytes, path: str, field: str) -> list[Record]:
     return records
 
 
+def check(path: str) -> None:
+    """Refuse a file that :func:`change` could not change, before anybody types a password for it.
+
+    :raises ConfigError: saying what is in the way.
+    """
+    if os.path.isdir(path):
+        raise ConfigError(
+            "",
+            f"{path} is a directory; name a file in it, such as {os.path.join(path, 'accounts')}",
+        )
+    path = os.path.realpath(path)
+    if os.path.exists(path):
+        parse(read_file(path, ""), path, "")
+    folder = os.path.dirname(path)
+    if not os.path.isdir(folder):
+        raise ConfigError("", f"there is no directory {folder}; make it first: mkdir -p {folder}")
+
+
 def change(path: str, name: str, record: Record | None) -> bool:
     """Set the record of an account, or delete it; everything else stays as it is.
 

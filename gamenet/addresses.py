@@ -149,7 +149,7 @@ def parse_address(text: str) -> Target:
     else:
         host, _, tail = rest.partition(":")
         port = tail or port
-    if not host or not host.isprintable() or set(host) & set(" /@[]"):
+    if not host or not host.isprintable() or set(host) & set(" /@[]") or "//" in rest:
         raise ConfigError("address", f"{text!r} is not an address; write host or host:7777")
     if not (port.isascii() and port.isdigit() and len(port) <= 5 and 0 < int(port) <= 65_535):
         raise ConfigError("address", f"{text!r}: the port must be a number from 1 to 65535")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import ssl
+import stat
 import sys
 from functools import lru_cache
 from typing import Any
@@ -44,6 +45,10 @@ def trusting(ca_file: str) -> SSL.Context:
         found = os.stat(ca_file)
     except OSError as error:
         raise ConfigError("ca_file", f"cannot read {ca_file}: {error.strerror}") from None
+    if stat.S_ISDIR(found.st_mode):
+        raise ConfigError(
+            "ca_file", f"{ca_file} is a directory; name one file with the certificates to trust"
+        )
     return _read(ca_file, found.st_mtime_ns, found.st_size)
 
 
@@ -58,7 +63,9 @@ def _read(ca_file: str, changed: int, size: int) -> SSL.Context:
         context.load_verify_locations(ca_file)
     except SSL.Error:
         raise ConfigError(
-            "ca_file", f"{ca_file} holds no certificate in PEM form that could be used"
+            "ca_file",
+            f"{ca_file} holds no certificate in PEM form that could be used; ask whoever runs the "
+            "server for the file, or for an address with its fingerprint",
         ) from None
     return context
 

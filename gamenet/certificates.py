@@ -8,7 +8,6 @@ server's address, and their clients accept that certificate and no other.
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import ipaddress
 import os
@@ -25,10 +24,12 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from gamenet.addresses import DEFAULT_PORT, join_address
+from gamenet.cli_values import whole
 from gamenet.errors import ConfigError
 from gamenet.tls import fingerprint_of
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Sequence
 
 CERT_FILE: Final = "gamenet-cert.pem"
@@ -163,16 +164,14 @@ def add_command(commands: Any) -> None:
         help="a name or address of the server; may be repeated (default: this machine's)",
     )
     cert.add_argument(
-        "--days", type=_days, default=DAYS, metavar="N", help=f"of its life (default {DAYS})"
+        "--days",
+        type=whole(1, MAX_DAYS),
+        default=DAYS,
+        metavar="N",
+        help=f"of its life (default {DAYS})",
     )
     cert.add_argument("--force", action="store_true", help="replace files that are there")
     cert.set_defaults(run=run_cert)
-
-
-def _days(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= MAX_DAYS):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 to {MAX_DAYS}")
-    return int(text)
 
 
 def run_cert(arguments: argparse.Namespace) -> int:

@@ -19,8 +19,10 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
 import gamenet
+from gamenet.cli_doctor import advised
 from gamenet.cli_network import banner
 from gamenet.core.text import MAX_CHAT_CHARACTERS, clean
+from gamenet.doctor.fixes import remedy
 from gamenet.errors import DISCONNECT_TEXTS, REFUSAL_TEXTS, DisconnectReason, RefusalReason
 from gamenet.events import Resumed, Suspended
 from gamenet.proxy import Proxy
@@ -136,12 +138,20 @@ class Conversation:
     :param client: not started yet.
     :param lines: what is typed.
     :param out: where to print what others say.
+    :param doctor: what to try if the server cannot be reached, in words.
     """
 
-    def __init__(self, client: gamenet.GameClient, lines: LineReader, out: TextIO) -> None:
+    def __init__(
+        self,
+        client: gamenet.GameClient,
+        lines: LineReader,
+        out: TextIO,
+        doctor: str = "try: gamenet doctor ADDRESS",
+    ) -> None:
         self._client = client
         self._lines = lines
         self._out = out
+        self._doctor = doctor
         self._to_say: deque[str] = deque()
         self._joined = False
         self._quitting = False
@@ -170,7 +180,9 @@ class Conversation:
                 if self._quitting and not self._to_say:
                     return self._deliver(interrupted)
             elif time.monotonic() > give_up:
-                raise gamenet.ConnectionFailed(f"the server did not answer in {JOIN_SECONDS:g} s")
+                raise gamenet.ConnectionFailed(
+                    f"the server did not answer in {JOIN_SECONDS:g} s; {self._doctor}"
+                )
         return 0
 
     def _deliver(self, interrupted: Callable[[], bool]) -> int:
@@ -179,6 +191,7 @@ class Conversation:
         while self._undelivered():
             if time.monotonic() > end or interrupted():
                 self._print("* the server has not taken everything that was said")
+                self._print(f"* it hangs, or the line is bad; {self._doctor}")
                 return 1
             status = self._listen(POLL_SECONDS)
             if status is not None:
@@ -196,7 +209,8 @@ class Conversation:
         """Print what comes; the exit status once the session is over."""
         for event in self._client.events(timeout):
             if isinstance(event, gamenet.Disconnected) and not self._joined:
-                text = farewell(event.reason, event.text, event.refusal)
+                text = farewell(event.reason, event.text, event.refusal).rstrip(".")
+                text += f"; {remedy(event.reason, event.refusal, self._doctor)}"
                 if event.refusal is not None:
                     raise gamenet.JoinRefused(event.refusal, text)
                 raise gamenet.ConnectionFailed(text)
@@ -206,6 +220,8 @@ class Conversation:
             if isinstance(event, gamenet.Connected):
                 self._joined = True
             elif isinstance(event, gamenet.Disconnected):
+                if fix := remedy(event.reason, event.refusal, self._doctor):
+                    self._print(f"* {fix}")
                 lost = self._to_say or event.unacknowledged_count
                 return 0 if event.reason.orderly and not lost else 1
         return None
@@ -250,19 +266,29 @@ def run_chat(
     :returns: the exit status.
     :raises GamenetError: if it comes to no session, with a sentence that says why.
     """
+    client = gamenet.GameClient(address, **fields)
+    doctor = advised(
+        address, insecure=bool(fields.get("insecure")), ca_file=str(fields.get("ca_file", ""))
+    )
     if profile is None:
-        return _run_chat(gamenet.GameClient(address, **fields), interrupted)
-    gamenet.GameClient(address, **fields)  # what is wrong with it shall be said first
-    with Proxy(address, profile=profile, seed=sim_seed) as proxy:
+        return _run_chat(client, interrupted, doctor)
+    proxy = Proxy(address, profile=profile, seed=sim_seed)
+    try:
+        proxy.start()
+    except gamenet.ConnectionFailed as error:
+        raise gamenet.ConnectionFailed(f"{error}; {doctor}") from None
+    try:
         print(banner(profile, sim_seed), file=sys.stderr, flush=True)
         client = gamenet.GameClient(address, via=f"127.0.0.1:{proxy.port}", **fields)
-        return _run_chat(client, interrupted)
+        return _run_chat(client, interrupted, doctor)
+    finally:
+        proxy.stop()
 
 
-def _run_chat(client: gamenet.GameClient, interrupted: Callable[[], bool]) -> int:
+def _run_chat(client: gamenet.GameClient, interrupted: Callable[[], bool], doctor: str) -> int:
     lines = LineReader()
     try:
         lines.start(sys.stdin.fileno())
     except (AttributeError, OSError, ValueError):
         lines.ended = True  # no standard input: nothing will be said
-    return Conversation(client, lines, sys.stdout).run(interrupted)
+    return Conversation(client, lines, sys.stdout, doctor).run(interrupted)

@@ -12,8 +12,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import getpass
-import json
-import math
 import os
 import signal
 import sys
@@ -22,35 +20,23 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn, Self
 
 from gamenet._version import __version__
 from gamenet.certificates import add_command as add_cert
-from gamenet.chaos import parse_chaos
 from gamenet.cli_completion import add_completion
 from gamenet.cli_discover import add_discover
 from gamenet.cli_doctor import add_doctor, run_doctor
-from gamenet.cli_network import (
-    add_chaos,
-    add_proxy,
-    add_simulation,
-    add_trace,
-    banner,
-    profile_of,
-    run_proxy,
-    share,
-    simulation_flags,
-)
+from gamenet.cli_load import add_load, run_load
+from gamenet.cli_network import add_proxy, add_simulation, profile_of, run_proxy
 from gamenet.cli_serve import add_serve
 from gamenet.cli_top import add_top
 from gamenet.cli_top import run as run_top
 from gamenet.cli_trust import add_commands
+from gamenet.cli_values import named, shown
 from gamenet.errors import GamenetError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import FrameType
 
-    from gamenet.demo.report import Report
-
-MAX_BOTS: Final = 10_000
-MAX_SECONDS: Final = 86_400.0
+MAX_MESSAGE_CHARACTERS: Final = 400
 MAX_SECRET_BYTES: Final = 4_096
 """Of a line with a password or a ticket; the protocol takes half of that."""
 
@@ -87,8 +73,8 @@ class Interrupt:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        for number, before in self._before.items():
-            signal.signal(number, before)  # type: ignore[arg-type]
+        for signal_number, before in self._before.items():
+            signal.signal(signal_number, before)  # type: ignore[arg-type]
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         self.requested = True
@@ -102,6 +88,8 @@ class _Parser(argparse.ArgumentParser):
     """Refuses with an exception instead of ending the process with its own status."""
 
     def error(self, message: str) -> NoReturn:
+        if len(message) > MAX_MESSAGE_CHARACTERS:
+            message = f"{message[:MAX_MESSAGE_CHARACTERS]}..."
         raise UsageError(f"{message} (see {self.prog} --help)")
 
 
@@ -114,10 +102,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     _open_closed_streams()
     try:
         try:
-            arguments = _parser().parse_args(argv)
+            arguments, more = _parser().parse_known_args(argv)
         except SystemExit as done:  # --help and --version have printed what they are for
             return int(done.code or 0)
         command = f"gamenet {arguments.command}"
+        if more:
+            raise UsageError(f"it takes no {shown(more[0])} (see {command} --help)")
         if arguments.command in ("chat", "demo", "bots", "proxy", "top", "doctor"):
             return _play(arguments)
         return int(arguments.run(arguments))
@@ -151,62 +141,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"gamenet {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
 
-    demo = commands.add_parser(
-        "demo",
-        help="a real server and bots on this machine, and what was measured",
-        description="Start the demo game's server and bots, each in a process of its own, let "
-        "them play over real sockets, and say what both sides measured.",
-    )
-    demo.add_argument("--bots", type=_count, default=50, metavar="N", help="players (default 50)")
-    _add_run(demo, 20.0)
-    demo.add_argument(
-        "--no-delta",
-        dest="delta",
-        action="store_false",
-        help="send every state whole, to see what differences save",
-    )
-    add_simulation(demo)
-    add_chaos(demo, may_kill=True)
-    add_trace(demo)
-
-    bots = commands.add_parser(
-        "bots",
-        help="players without people, against any gamenet server",
-        description="Let bots join a server and play: they press buttons, speak, and count what "
-        "arrives. What only the server knows is reported as unknown.",
-    )
-    _add_address(bots)
-    bots.add_argument("--count", type=_count, default=10, metavar="N", help="players (default 10)")
-    _add_run(bots, 10.0)
-    bots.add_argument(
-        "--ramp", type=_above_zero, default=600.0, metavar="N", help="joins a second (default 600)"
-    )
-    bots.add_argument(
-        "--bot",
-        metavar="MODULE:CLASS",
-        help="your own players: a class made from gamenet.bots.Bot, looked for here first",
-    )
-    bots.add_argument(
-        "--max-rtt-ms",
-        type=_above_zero,
-        metavar="MS",
-        help="fail if 1 in 100 round trips takes longer",
-    )
-    bots.add_argument(
-        "--max-loss",
-        type=share,
-        metavar="SHARE",
-        help="fail if more datagrams are lost: 0.05, or 5%%",
-    )
-    bots.add_argument("--seed", type=int, default=0, help="where the bots go (default 0)")
-    bots.add_argument("--quiet", action="store_true", help="no line a second")
-    add_simulation(bots)
-    add_chaos(bots)
-    add_trace(bots)
-    # For the demo, which has the server: a kill is told, and the sessions it costs are no errors.
-    bots.add_argument("--kill-elsewhere", action="store_true", help=argparse.SUPPRESS)
-    # And where the clock of that server began, to tell how well the bots know it.
-    bots.add_argument("--clock-zero", type=float, help=argparse.SUPPRESS)
+    add_load(commands, _add_address)
 
     chat = commands.add_parser(
         "chat",
@@ -228,19 +163,6 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_run(parser: argparse.ArgumentParser, seconds: float) -> None:
-    parser.add_argument(
-        "--seconds",
-        type=_seconds,
-        default=seconds,
-        metavar="S",
-        help=f"of play, joining and leaving not counted (default {seconds:g})",
-    )
-    parser.add_argument(
-        "--json", action="store_true", help="the report as one line of JSON on standard output"
-    )
-
-
 def _add_address(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "address",
@@ -249,7 +171,10 @@ def _add_address(parser: argparse.ArgumentParser) -> None:
     )
     trust = parser.add_mutually_exclusive_group()
     trust.add_argument(
-        "--ca", default="", metavar="FILE", help="authorities to trust instead of the system's"
+        "--ca",
+        type=named("a file"),
+        metavar="FILE",
+        help="authorities to trust instead of the system's",
     )
     trust.add_argument(
         "--insecure", action="store_true", help="join without encryption; the server must allow it"
@@ -262,38 +187,15 @@ def _add_who(parser: argparse.ArgumentParser) -> None:
     )
     proof = parser.add_mutually_exclusive_group()
     proof.add_argument("--password", action="store_true", help="ask for the account's password")
-    proof.add_argument("--password-file", metavar="FILE", help="read the password from a file")
-    proof.add_argument("--ticket-file", metavar="FILE", help="join with the ticket in a file")
-
-
-def _count(text: str) -> int:
-    try:
-        number = int(text)
-    except ValueError:
-        number = 0
-    if not 1 <= number <= MAX_BOTS:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 to {MAX_BOTS}")
-    return number
-
-
-def _seconds(text: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        number = math.nan
-    if not 0 < number <= MAX_SECONDS:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds above 0")
-    return number
-
-
-def _above_zero(text: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        number = math.nan
-    if not 0 < number < math.inf:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
-    return number
+    proof.add_argument(
+        "--password-file",
+        type=named("a file"),
+        metavar="FILE",
+        help="read the password from a file",
+    )
+    proof.add_argument(
+        "--ticket-file", type=named("a file"), metavar="FILE", help="join with the ticket in a file"
+    )
 
 
 def _play(arguments: argparse.Namespace) -> int:
@@ -310,7 +212,7 @@ def _play(arguments: argparse.Namespace) -> int:
         if arguments.command == "top":
             run_top(arguments, interrupt)
             return interrupt.status if interrupt.requested else 0
-        return _load(arguments, interrupt)
+        return run_load(arguments, interrupt)
 
 
 def _proof(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -328,7 +230,9 @@ def _proof(arguments: argparse.Namespace) -> dict[str, Any]:
         try:
             return {"password": _first_line(arguments.password_file).decode()}
         except UnicodeDecodeError:
-            raise UsageError(f"{arguments.password_file} is not text in UTF-8") from None
+            raise UsageError(
+                f"{arguments.password_file} is not text in UTF-8; name another file, or save it so"
+            ) from None
     if arguments.ticket_file:
         return {"ticket": _first_line(arguments.ticket_file)}
     return {}
@@ -337,79 +241,14 @@ def _proof(arguments: argparse.Namespace) -> dict[str, Any]:
 def _first_line(path: str) -> bytes:
     try:
         with open(path, "rb") as file:
-            return file.readline(MAX_SECRET_BYTES).rstrip(b"\r\n")
+            line = file.readline(MAX_SECRET_BYTES).rstrip(b"\r\n")
     except OSError as error:
-        raise UsageError(f"cannot read {path}: {error.strerror}") from None
-
-
-def _load(arguments: argparse.Namespace, interrupt: Interrupt) -> int:
-    """``gamenet demo`` and ``gamenet bots``."""
-    profile = profile_of(arguments)
-    may_kill = arguments.command == "demo" or arguments.kill_elsewhere
-    script = parse_chaos(arguments.chaos, may_kill=may_kill) if arguments.chaos else ()
-    if arguments.command == "demo":
-        from gamenet.demo.run import Plan, run_demo
-
-        if profile is not None:
-            print(banner(profile, arguments.sim_seed), file=sys.stderr, flush=True)
-        plan = Plan(
-            seconds=arguments.seconds,
-            bots=arguments.bots,
-            simulation=simulation_flags(arguments),
-            chaos=arguments.chaos,
-            script=script,
-            trace=arguments.trace,
-            delta=arguments.delta,
-        )
-        outcome = run_demo(plan, interrupt, sys.stderr)
-    else:
-        from gamenet.bots import load_bot
-        from gamenet.demo.bot import Load
-        from gamenet.demo.bots import run_bots
-
-        if arguments.bot and os.getcwd() not in sys.path[:1]:
-            sys.path.insert(0, os.getcwd())
-        load = Load(
-            address=arguments.address,
-            count=arguments.count,
-            seconds=arguments.seconds,
-            insecure=arguments.insecure,
-            ca_file=arguments.ca,
-            seed=arguments.seed,
-            profile=profile,
-            sim_seed=arguments.sim_seed,
-            chaos=script,
-            trace=arguments.trace,
-            ramp=arguments.ramp,
-            own=load_bot(arguments.bot) if arguments.bot else None,
-            clock_zero=arguments.clock_zero,
-        )
-        outcome = run_bots(load, interrupt, sys.stderr, quiet=arguments.quiet)
-    if outcome is None:
-        return interrupt.status
-    report, well = outcome
-    if arguments.command == "bots":
-        for line in _beyond(report, arguments.max_rtt_ms, arguments.max_loss):
-            report["errors"] += 1
-            report["error_lines"].append(line)
-            well = False
-    _print(report, arguments.json, f"gamenet {arguments.command}")
-    return 0 if well else 1
-
-
-def _beyond(report: Report, max_rtt_ms: float | None, max_loss: float | None) -> list[str]:
-    from gamenet.demo.report import beyond
-
-    return beyond(report, max_rtt_ms, max_loss)
-
-
-def _print(report: Report, as_json: bool, title: str) -> None:
-    from gamenet.demo.report import table
-
-    if as_json:
-        print(json.dumps(report, allow_nan=False), flush=True)
-    else:
-        print(f"{title}\n{table(report)}", flush=True)
+        raise UsageError(
+            f"cannot read {path}: {error.strerror}; name a file that you may read"
+        ) from None
+    if not line:
+        raise UsageError(f"the first line of {path} is empty; write the password or ticket there")
+    return line
 
 
 def _chat(arguments: argparse.Namespace, proof: dict[str, Any], interrupt: Interrupt) -> int:
@@ -421,7 +260,7 @@ def _chat(arguments: argparse.Namespace, proof: dict[str, Any], interrupt: Inter
         interrupt,
         user=arguments.user,
         insecure=arguments.insecure,
-        ca_file=arguments.ca,
+        ca_file=arguments.ca or "",
         profile=profile_of(arguments),
         sim_seed=arguments.sim_seed,
         **proof,

@@ -11,7 +11,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-from gamenet.cli_network import _number
+from gamenet.cli_values import seconds
 
 if TYPE_CHECKING:
     import argparse
@@ -37,7 +37,7 @@ def add_discover(commands: Any) -> None:
     )
     parser.add_argument(
         "--seconds",
-        type=_number(0.1, MOST_SECONDS),
+        type=seconds(0.1, MOST_SECONDS),
         default=SECONDS,
         metavar="S",
         help=f"how long to wait for answers (default {SECONDS:g})",

@@ -6,14 +6,17 @@ Layer 4. Runs on: the main thread.
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
-from gamenet.cli_network import _number
+from gamenet.cli_values import number
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
+
+    from gamenet.doctor.check import Check
 
 SECONDS: Final = 5.0
 MOST_SECONDS: Final = 600.0
@@ -28,18 +31,19 @@ def add_doctor(commands: Any, *add: Callable[[argparse.ArgumentParser], None]) -
         "doctor",
         help="what is wrong between here and a server, and what to do about it",
         description="Join a server as a player who does nothing, look at every step of the way, "
-        "and say for each that fails the likely cause and the fix. The exit status is 0 if there "
-        "is nothing to fix.",
+        "and say for each that fails the likely cause and the fix. The exit status is 1 if one "
+        "has failed; warnings alone leave it 0, unless --strict is said.",
     )
     for each in add:
         each(doctor)
     doctor.add_argument(
         "--seconds",
-        type=_number(0.5, MOST_SECONDS),
+        type=number(0.5, MOST_SECONDS),
         default=SECONDS,
         metavar="S",
         help=f"how long round trips and losses are measured (default {SECONDS:g})",
     )
+    doctor.add_argument("--strict", action="store_true", help="exit status 1 for warnings, too")
     doctor.add_argument(
         "--json", action="store_true", help="the report as one line of JSON on standard output"
     )
@@ -65,7 +69,7 @@ def run_doctor(arguments: argparse.Namespace, proof: dict[str, Any], interrupt: 
         arguments.address,
         user=arguments.user,
         insecure=arguments.insecure,
-        ca_file=arguments.ca,
+        ca_file=arguments.ca or "",
         join_seconds=JOIN_SECONDS,
         udp_bind_seconds=JOIN_SECONDS,
         **proof,
@@ -93,4 +97,20 @@ def run_doctor(arguments: argparse.Namespace, proof: dict[str, Any], interrupt: 
         lines.end(said)
     if arguments.json:
         print(json.dumps(report(target, checks, said, well), allow_nan=False), flush=True)
-    return 0 if well else 1
+    return exit_status(checks, strict=arguments.strict)
+
+
+def advised(address: str, *, insecure: bool, ca_file: str) -> str:
+    """What another command says to somebody whom it cannot tell why there is no way to a server."""
+    words = ["gamenet", "doctor", address]
+    words += ["--insecure"] if insecure else ["--ca", ca_file] if ca_file else []
+    return f"try: {shlex.join(words)}"
+
+
+def exit_status(checks: Sequence[Check], *, strict: bool) -> int:
+    """1 if something is broken; a game can be played in spite of a warning.
+
+    :param strict: count warnings, too.
+    """
+    bad = ("failed", "warning") if strict else ("failed",)
+    return int(any(check.verdict in bad for check in checks))

@@ -5,7 +5,6 @@ Layer 4. Runs on: the main thread.
 
 from __future__ import annotations
 
-import argparse
 import json
 import math
 import sys
@@ -14,17 +13,19 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
 from gamenet.chaos import parse_chaos
+from gamenet.cli_values import MOST_SECONDS, count_of_bytes, named, number, port, seed, share
+from gamenet.errors import ConnectionFailed, ListenFailed
 from gamenet.impairment import PROFILES, Profile, find_profile
 from gamenet.proxy import Mischief, Proxy
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Callable, Sequence
 
     from gamenet.chaos import Chaos
 
 LINE_SECONDS: Final = 1.0
 POLL_SECONDS: Final = 0.05
-MOST_SECONDS: Final = 86_400.0
 MOST_MS: Final = 60_000.0
 
 
@@ -48,7 +49,7 @@ def add_proxy(commands: Any) -> None:
     )
     proxy.add_argument(
         "--udp-port",
-        type=_port,
+        type=port,
         default=0,
         metavar="PORT",
         help="of the server, and of the proxy, where it is not that of TCP",
@@ -64,17 +65,17 @@ def add_proxy(commands: Any) -> None:
         )
     proxy.add_argument(
         "--sim-burst",
-        type=_number(1.0, 1e6),
+        type=number(1.0, 1e6),
         metavar="N",
         help="mean length of a run of lost datagrams",
     )
     proxy.add_argument(
-        "--sim-bandwidth-bytes", type=_bytes, metavar="N", help="bytes a second each way"
+        "--sim-bandwidth-bytes", type=count_of_bytes, metavar="N", help="bytes a second each way"
     )
     add_chaos(proxy)
     proxy.add_argument(
         "--seconds",
-        type=_number(0.001, MOST_SECONDS),
+        type=number(0.001, MOST_SECONDS),
         metavar="S",
         help="end after so long (default: at Ctrl-C)",
     )
@@ -93,7 +94,7 @@ def add_chaos(parser: argparse.ArgumentParser, *, may_kill: bool = False) -> Non
     kill = ", kill@S kills and restarts the server" if may_kill else ""
     parser.add_argument(
         "--chaos",
-        default="",
+        type=named("what happens"),
         metavar="SCRIPT",
         help="what happens when, in seconds: cut@S resets TCP, block@S:FOR stops UDP, move@S "
         f"changes addresses{kill}; such as cut@8,block@14:6,move@24",
@@ -103,32 +104,36 @@ def add_chaos(parser: argparse.ArgumentParser, *, may_kill: bool = False) -> Non
 def add_trace(parser: argparse.ArgumentParser) -> None:
     """Add ``--trace``."""
     parser.add_argument(
-        "--trace", default="", metavar="FILE", help="write what each bot saw, as lines of JSON"
+        "--trace",
+        type=named("a file"),
+        metavar="FILE",
+        help="write what each bot saw, as lines of JSON",
     )
 
 
-def _add_flags(parser: argparse.ArgumentParser, profile: str, seed: str) -> None:
+def _add_flags(parser: argparse.ArgumentParser, profile_flag: str, seed_flag: str) -> None:
     group = parser.add_argument_group("bad network")
     group.add_argument(
-        profile,
+        profile_flag,
         dest="sim_profile",
+        type=named("a network"),
         metavar="NAME",
         help=f"what the network does: {', '.join(PROFILES)}",
     )
     group.add_argument(
-        "--sim-latency-ms", type=_number(0.0, MOST_MS), metavar="MS", help="delay, one way"
+        "--sim-latency-ms", type=number(0.0, MOST_MS), metavar="MS", help="delay, one way"
     )
     group.add_argument(
         "--sim-jitter-ms",
-        type=_number(0.0, MOST_MS),
+        type=number(0.0, MOST_MS),
         metavar="MS",
         help="how much more or less it is",
     )
     group.add_argument("--sim-loss", type=share, metavar="SHARE", help="of datagrams: 0.05, or 5%%")
     group.add_argument(
-        seed,
+        seed_flag,
         dest="sim_seed",
-        type=int,
+        type=seed,
         default=0,
         metavar="N",
         help="what decides all that is left to chance (default 0)",
@@ -203,7 +208,12 @@ def run_proxy(arguments: argparse.Namespace, interrupted: Callable[[], bool]) ->
         seed=arguments.sim_seed,
     )
     err = sys.stderr
-    proxy.start()
+    try:
+        proxy.start()
+    except ListenFailed as error:
+        raise ListenFailed(f"{error}; choose another port or address for LISTEN") from None
+    except ConnectionFailed as error:
+        raise ConnectionFailed(f"{error}; try: gamenet doctor {arguments.target}") from None
     try:
         _say(err, f"proxy: {proxy.address} passes on to {proxy.target}")
         _say(err, banner(profile, arguments.sim_seed))
@@ -265,43 +275,3 @@ def line_of(counts: dict[str, int]) -> str:
 
 def _say(err: TextIO, line: str) -> None:
     print(line, file=err, flush=True)
-
-
-# What flags take.
-
-
-def _port(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) <= 5 and 0 < int(text) <= 65_535):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a port, 1 to 65535")
-    return int(text)
-
-
-def _bytes(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) <= 12 and int(text)):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of bytes from 1")
-    return int(text)
-
-
-def share(text: str) -> float:
-    """A share on the command line: ``0.05``, or ``5%``."""
-    number, percent, rest = text.partition("%")
-    try:
-        value = float(number) / (100 if percent else 1)
-    except ValueError:
-        value = math.nan
-    if rest or not 0 <= value <= 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a share: 0 to 1, or 5% for 0.05")
-    return value
-
-
-def _number(least: float, most: float) -> Callable[[str], float]:
-    def parse(text: str) -> float:
-        try:
-            number = float(text)
-        except ValueError:
-            number = math.nan
-        if not least <= number <= most:
-            raise argparse.ArgumentTypeError(f"{text!r} is not a number from {least:g} to {most:g}")
-        return number
-
-    return parse

@@ -5,12 +5,13 @@ Layer 4. Runs on: the main thread.
 
 from __future__ import annotations
 
-import argparse
-import math
 import sys
 from typing import TYPE_CHECKING, Any
 
+from gamenet.cli_values import seconds
+
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Callable
 
 
@@ -24,7 +25,11 @@ def add_top(commands: Any) -> None:
     )
     top.add_argument("status", metavar="ADDRESS", help="of the status site: HOST:PORT")
     top.add_argument(
-        "--every", type=_seconds, default=1.0, metavar="S", help="from look to look (default 1)"
+        "--every",
+        type=seconds(0.1, 3_600),
+        default=1.0,
+        metavar="S",
+        help="from look to look (default 1)",
     )
     top.add_argument("--once", action="store_true", help="two looks, then end: rates need two")
 
@@ -38,13 +43,3 @@ def run(arguments: argparse.Namespace, interrupted: Callable[[], bool]) -> None:
 
     looks = 2 if arguments.once else None
     run_top(arguments.status, interrupted, sys.stdout, seconds=arguments.every, looks=looks)
-
-
-def _seconds(text: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        number = math.nan
-    if not 0.1 <= number <= 3_600:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds from 0.1 to 3600")
-    return number

@@ -8,13 +8,12 @@ is never taken from the command line, which everybody on the machine can read.
 
 from __future__ import annotations
 
-import argparse
 import getpass
-import math
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
-from gamenet.account_file import change
+from gamenet.account_file import change, check
+from gamenet.cli_values import named, seconds, whole
 from gamenet.config import ServerConfig
 from gamenet.core.password import LEAST_LOG2_N, MAX_PASSWORD_BYTES, MOST_LOG2_N
 from gamenet.core.text import checked_name
@@ -23,7 +22,10 @@ from gamenet.passwords import new_record
 from gamenet.tickets import TICKET_SECONDS, TicketIssuer, make_key, read_private_key
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    import argparse
+
+MOST_LIFE_SECONDS: Final = 366 * 86_400.0
+"""Of a ticket. Servers take far less, unless they are told to."""
 
 
 def add_commands(commands: Any) -> None:
@@ -38,12 +40,12 @@ def add_commands(commands: Any) -> None:
         description="Set the password of an account in a file for 'twistd gamenet --auth "
         "file:FILE'; a file that is not there is made. A running server notices by itself.",
     )
-    passwd.add_argument("file", metavar="FILE", help="the file of accounts")
+    passwd.add_argument("file", type=named("a file"), metavar="FILE", help="the file of accounts")
     passwd.add_argument("name", metavar="NAME", help="the account, which is the player's name")
     passwd.add_argument("--delete", action="store_true", help="delete the account instead")
     passwd.add_argument(
         "--log2-n",
-        type=_whole(LEAST_LOG2_N, MOST_LOG2_N),
+        type=whole(LEAST_LOG2_N, MOST_LOG2_N),
         default=ServerConfig().scrypt_log2_n,
         metavar="N",
         help="what each check costs, as a power of two, 10 to 17 (default %(default)s, some 30 ms)",
@@ -57,14 +59,21 @@ def add_commands(commands: Any) -> None:
         "the private one makes tickets, the public one is for 'twistd gamenet --auth ticket:'.",
     )
     what = ticket.add_mutually_exclusive_group(required=True)
-    what.add_argument("--make-key", metavar="FILE", help="write new keys to FILE and FILE.pub")
-    what.add_argument("--key", metavar="FILE", help="the private key to sign a ticket with")
+    what.add_argument(
+        "--make-key",
+        type=named("a file"),
+        metavar="FILE",
+        help="write new keys to FILE and FILE.pub",
+    )
+    what.add_argument(
+        "--key", type=named("a file"), metavar="FILE", help="the private key to sign a ticket with"
+    )
     ticket.add_argument("--account", metavar="NAME", help="whom the ticket is for")
     ticket.add_argument("--name", default="", help="the player's name (default: the account)")
     ticket.add_argument("--audience", help="what the server is called: its --auth, or game_name")
     ticket.add_argument(
         "--seconds",
-        type=_seconds,
+        type=seconds(most=MOST_LIFE_SECONDS),
         default=TICKET_SECONDS,
         metavar="S",
         help="how long it is good (default %(default)g, the most that servers take by default)",
@@ -84,6 +93,7 @@ def run_passwd(arguments: argparse.Namespace) -> int:
             f"{arguments.name[:64]!r} is not a name; names have 1 to 32 letters, digits, dots, "
             "dashes or underscores",
         )
+    check(arguments.file)
     if arguments.delete:
         if not change(arguments.file, name, None):
             raise ConfigError("NAME", f"there is no account {name} in {arguments.file}")
@@ -104,7 +114,10 @@ def _ask(name: str) -> bytes:
     if not sys.stdin.isatty():
         line = sys.stdin.buffer.readline(MAX_PASSWORD_BYTES + 3)
         if not line:
-            raise ValueError("no password came on standard input")
+            raise ValueError(
+                "no password came on standard input; run it at a terminal, which asks for one, "
+                "or give it one line"
+            )
         return line.removesuffix(b"\n").removesuffix(b"\r")
     password = getpass.getpass(f"Password of {name}: ")
     if getpass.getpass("Once more: ") != password:
@@ -135,24 +148,3 @@ def run_ticket(arguments: argparse.Namespace) -> int:
     issuer = TicketIssuer(key, arguments.audience, arguments.seconds)
     print(issuer.issue(arguments.account, arguments.name).decode())
     return 0
-
-
-def _whole(least: int, most: int) -> Callable[[str], int]:
-    def parse(text: str) -> int:
-        if not (text.isdecimal() and len(text) < 10 and least <= int(text) <= most):
-            raise argparse.ArgumentTypeError(
-                f"{text!r} is not a whole number from {least} to {most}"
-            )
-        return int(text)
-
-    return parse
-
-
-def _seconds(text: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        number = math.nan
-    if not 0 < number < math.inf:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds above 0")
-    return number

@@ -183,6 +183,8 @@ class Options(AuthOptions, usage.Options):
         path = self["config"]
         if path is None:
             return build(ServerConfig, {**own, **flags})
+        if not path:
+            raise ConfigError("config", "'' does not name a file; leave it out, or name one")
         try:
             in_file = tomllib.loads(Path(path).read_text(encoding="utf-8"))
         except (OSError, ValueError, RecursionError):

@@ -75,7 +75,8 @@ class Ticker:
             if late < -GRAIN_SECONDS:
                 return None
             late = 0.0
-        skipped = int(late / self.dt)
+        # One that is due so soon is one of those that would have to be made up for.
+        skipped = int((late + GRAIN_SECONDS) / self.dt)
         if skipped > self._catch_up:
             self.skipped += skipped
             self.number += skipped

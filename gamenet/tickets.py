@@ -229,8 +229,11 @@ def make_key(path: str | Path) -> Path:
     except OSError as error:
         for target in made:
             target.unlink(missing_ok=True)
-        problem = "exists already" if isinstance(error, FileExistsError) else error.strerror
-        raise ConfigError("make-key", f"{error.filename}: {problem}") from None
+        if isinstance(error, FileExistsError):
+            problem = f"{error.filename} exists already; give the keys another name"
+        else:
+            problem = f"cannot write {error.filename}: {error.strerror}"
+        raise ConfigError("make-key", problem) from None
     return beside
 
 
@@ -242,4 +245,7 @@ def _read(path: str | Path, field: str, *, secret: bool = False) -> bytes:
                 check_private(os.fstat(file.fileno()), str(path), field)
             return file.read(MAX_KEY_FILE_BYTES)
     except OSError as error:
-        raise ConfigError(field, f"cannot read {path}: {error.strerror}") from None
+        raise ConfigError(
+            field,
+            f"cannot read {path}: {error.strerror}; 'gamenet ticket --make-key FILE' makes keys",
+        ) from None

@@ -155,12 +155,12 @@ class ClockTests(SynchronousTestCase):
 
     def test_theReportHasNinetyNineOfAHundred(self) -> None:
         crowd = self.crowd()
-        self.assertIsNone(crowd._clock_error_ms())
+        self.assertIsNone(crowd._reckoning.clock_error_ms())
         for number, bot in enumerate(crowd.bots):
             bot.clock_errors.extend([0.001 * (number + 1)] * 99 + [5.0])
-        self.assertEqual(crowd._clock_error_ms(), 2.0)
+        self.assertEqual(crowd._reckoning.clock_error_ms(), 2.0)
         crowd.bots[1].kills = 1
-        self.assertIsNone(crowd._clock_error_ms())
+        self.assertIsNone(crowd._reckoning.clock_error_ms())
 
     def test_whereTheServersClockIsUnknownNobodyLooks(self) -> None:
         bot = Crowd(LOAD, Problems(), LiveLine(io.StringIO(), quiet=True)).bots[0]

@@ -2,15 +2,33 @@
 
 from __future__ import annotations
 
+import io
 import os
+from types import SimpleNamespace
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from gamenet.chat import MAX_LINE_CHARACTERS, LineReader, farewell, pieces, shown
+from gamenet.chat import (
+    MAX_LINE_CHARACTERS,
+    Conversation,
+    LineReader,
+    farewell,
+    pieces,
+    shown,
+)
+from gamenet.cli_doctor import advised
 from gamenet.core.text import MAX_CHAT_CHARACTERS
-from gamenet.errors import DISCONNECT_TEXTS, REFUSAL_TEXTS, DisconnectReason, RefusalReason
+from gamenet.doctor.fixes import END_FIXES, REFUSAL_FIXES, remedy
+from gamenet.errors import (
+    DISCONNECT_TEXTS,
+    REFUSAL_TEXTS,
+    DisconnectReason,
+    GamenetError,
+    RefusalReason,
+)
 from gamenet.events import (
     SERVER,
     Chat,
@@ -143,6 +161,50 @@ class ShownTests(SynchronousTestCase):
         for refusal in RefusalReason:
             said = farewell(DisconnectReason.REFUSED, "", refusal)
             self.assertEqual(said, REFUSAL_TEXTS[refusal])
+
+    def test_everyEndNamesWhatToDo(self) -> None:
+        for reason in DisconnectReason:
+            said = remedy(reason, None, "try: the doctor")
+            told = reason in END_FIXES
+            silent = reason is DisconnectReason.QUIT
+            self.assertEqual(said.startswith("fix: "), told, reason)
+            self.assertEqual(said == "try: the doctor", not (told or silent), reason)
+            self.assertEqual(said == "", silent, reason)
+        for refusal in RefusalReason:
+            said = remedy(DisconnectReason.REFUSED, refusal, "try: the doctor")
+            self.assertEqual(said, f"fix: {REFUSAL_FIXES[refusal]}")
+
+    def test_whatEndsAJoinIsOneLineWithAFix(self) -> None:
+        player = Player(0, "", "")
+        for event, expected in (
+            (
+                Disconnected(player, DisconnectReason.TIMEOUT, "the join took too long"),
+                "the join took too long; try: gamenet doctor h#sha256=12",
+            ),
+            (
+                Disconnected(player, DisconnectReason.REFUSED, "Full.", RefusalReason.FULL),
+                f"Full; fix: {REFUSAL_FIXES[RefusalReason.FULL]}",
+            ),
+        ):
+            client: Any = SimpleNamespace(
+                start=lambda wait: None,
+                stop=lambda timeout: None,
+                events=lambda timeout, event=event: [event],
+            )
+            talk = Conversation(
+                client, LineReader(), io.StringIO(), "try: gamenet doctor h#sha256=12"
+            )
+            error = self.assertRaises(GamenetError, talk.run, lambda: False)
+            self.assertEqual(str(error), expected)
+
+    def test_theDoctorIsToldHowToJoin(self) -> None:
+        for arguments, expected in (
+            ((True, ""), "try: gamenet doctor h:1 --insecure"),
+            ((False, "my ca.pem"), "try: gamenet doctor h:1 --ca 'my ca.pem'"),
+            ((False, ""), "try: gamenet doctor h:1"),
+        ):
+            said = advised("h:1", insecure=arguments[0], ca_file=arguments[1])
+            self.assertEqual(said, expected)
 
     def test_noEscapeSequenceOfAPeerIsPrinted(self) -> None:
         """Chat, names and farewells: nothing of them reaches the terminal but characters."""

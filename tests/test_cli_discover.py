@@ -105,8 +105,8 @@ class DiscoverTests(SynchronousTestCase):
 
     def test_aMistakeIsOneLine(self) -> None:
         for arguments, expected in (
-            (("--seconds", "0"), "'0' is not a number from 0.1 to 60"),
-            (("here",), "unrecognized arguments: here"),
+            (("--seconds", "0"), "'0' is not a number of seconds from 0.1 to 60"),
+            (("here",), "it takes no 'here'"),
         ):
             self.assertEqual(self.run_it(*arguments), 1)
             self.assertIn(expected, self.err)

@@ -147,6 +147,20 @@ class PasswdTests(CommandTestCase):
         self.assertIn("line 1", said)
         self.assertNotIn("hunter2", said)
 
+    def test_aFileThatCannotBeIsRefusedBeforeThePassword(self) -> None:
+        self.patch(sys, "stdin", Terminal())
+        self.patch(getpass, "getpass", lambda prompt: self.fail("asked for a password"))
+        (self.folder / "words").write_bytes(b"no accounts\n")
+        (self.folder / "bytes").write_bytes(b"\xff")
+        for path, expected in (
+            (self.folder, f"is a directory; name a file in it, such as {self.folder / 'accounts'}"),
+            (self.folder / "words", "words line 1: "),
+            (self.folder / "bytes", "is not UTF-8 text"),
+            (self.folder / "no" / "players", "there is no directory"),
+        ):
+            self.assertIn(expected, self.problem("passwd", str(path), "ada"))
+        self.assertIn("is a directory", self.problem("passwd", str(self.folder), "ada", "--delete"))
+
     def test_costsAreWithinBounds(self) -> None:
         for cost in ("9", "18", "-1", "1.5", "x", "", "9" * 5_000):
             self.assertIn("10 to 17", self.usage("passwd", self.path, "ada", "--log2-n", cost))
@@ -175,7 +189,10 @@ class TicketTests(CommandTestCase):
         self.assertEqual(
             public.public_bytes_raw(), read_public_key(f"{self.key}.pub").public_bytes_raw()
         )
-        self.assertIn("exists already", self.problem("ticket", "--make-key", self.key))
+        self.assertIn(
+            "exists already; give the keys another name",
+            self.problem("ticket", "--make-key", self.key),
+        )
 
     def issue(self, *argv: str) -> Any:
         """The claims of the ticket that is printed."""

@@ -25,17 +25,18 @@ from gamenet import tls_problems
 from gamenet.addresses import Target
 from gamenet.certificates import make_certificate
 from gamenet.cli import main
+from gamenet.cli_doctor import exit_status
 from gamenet.client_host import HUNG_UP_PLAIN
 from gamenet.config import ClientConfig
 from gamenet.doctor import reach
 from gamenet.doctor.check import NAMES, TITLES, Check, listed, ms
 from gamenet.doctor.deaf import Deaf
+from gamenet.doctor.ending import ended_check, gone_check, is_told
 from gamenet.doctor.examination import Examination
 from gamenet.doctor.facts import Attempt, Datagrams, Found, Measured, Shown
 from gamenet.doctor.fixes import REFUSAL_FIXES, TLS_PROBLEMS, tls_words
 from gamenet.doctor.path_findings import (
     clock_check,
-    ended_check,
     fallback_check,
     loss_check,
     mtu_check,
@@ -58,7 +59,8 @@ from gamenet.doctor.show import Lines, Nothing
 from gamenet.doctor.summary import summary
 from gamenet.doctor.trust import HUNG_UP, Look
 from gamenet.doctor.visit import Visit
-from gamenet.errors import REFUSAL_TEXTS, RefusalReason
+from gamenet.errors import DISCONNECT_TEXTS, REFUSAL_TEXTS, DisconnectReason, RefusalReason
+from gamenet.events import SERVER, Disconnected
 
 TARGET = Target("play.example", 7777)
 WELL = Measured(
@@ -340,7 +342,6 @@ class MeasuredTests(CheckCase):
         changed = WELL._replace(changed="tcp (silent)")
         self.see(rtt_check(changed), "warning", "meanwhile: tcp (silent)", "did not hold")
         self.see(rtt_check(WELL._replace(round_trips=())), "failed", "answered nothing")
-        self.see(rtt_check(WELL._replace(end="kicked")), "failed", "the session ended: kicked")
 
     def test_loss(self) -> None:
         check = loss_check(WELL)
@@ -364,10 +365,61 @@ class MeasuredTests(CheckCase):
         check = fallback_check(inside, is_forced=True)
         self.see(check, "ok", "with UDP cut on this machine, TCP carries the game at 48 ms")
         self.see(fallback_check(inside, is_forced=False), "ok", "with UDP blocked")
-        for broken in (WELL, inside._replace(round_trips=()), inside._replace(end="kicked")):
+        for broken in (WELL, inside._replace(round_trips=())):
             self.see(fallback_check(broken, is_forced=True), "failed", "nothing came inside TCP")
         self.see(no_second_join_check("The server is full."), "warning", "The server is full.")
-        self.see(ended_check("udp", "kicked"), "failed", "the session ended: kicked")
+
+
+class EndingTests(CheckCase):
+    """The server does not stay until the end: the path is not to blame."""
+
+    NOW = Attempt("192.0.2.1", 7777, "refused")
+
+    def over(
+        self, reason: DisconnectReason, text: str = "", refusal: RefusalReason | None = None
+    ) -> Disconnected:
+        return Disconnected(SERVER, reason, text, refusal)
+
+    def test_the_server_said_so(self) -> None:
+        for reason, words in (
+            (DisconnectReason.STOPPED, "try again in a few minutes"),
+            (DisconnectReason.DRAINED, "try again in a few minutes"),
+            (DisconnectReason.KICKED, "put the player out"),
+            (DisconnectReason.REPLACED, "another name with --user"),
+            (DisconnectReason.GAME_ERROR, "the reason in its log"),
+            (DisconnectReason.RATE, "compare the versions"),
+            (DisconnectReason.SLOW_CONSUMER, "end what else uses them"),
+        ):
+            over = self.over(reason)
+            self.assertTrue(is_told(over))
+            check = ended_check("mtu", over)
+            self.see(check, "failed", words, "the server ended the session during the path MTU che")
+            self.assertIn(DISCONNECT_TEXTS[reason], check.text)
+            self.assertEqual(check.figures, {"ended": True, "reason": reason.name})
+        check = ended_check("udp", self.over(DisconnectReason.KICKED, "not\x1b today"))
+        self.see(check, "failed", "during the UDP check: not today")
+
+    def test_the_server_went_without_a_word(self) -> None:
+        lost = self.over(DisconnectReason.SESSION_LOST)
+        restarted = self.over(
+            DisconnectReason.SESSION_LOST, "Join again.", RefusalReason.NO_SESSION
+        )
+        for over, outcome, *words in (
+            (None, "refused", "went away during the round trip check", "at 192.0.2.1:7777 any mo"),
+            (lost, "refused", "nothing listens", "was stopped or has crashed"),
+            (lost, "timed out", "cannot be reached any more", "or the server's machine is down"),
+            (lost, "unreachable", "cannot be reached any more"),
+            (None, "connected", "does not take the session up again", "it hangs"),
+            (restarted, "connected", "was restarted during the round trip check"),
+        ):
+            self.assertFalse(is_told(over))
+            check = gone_check("rtt", over, self.NOW._replace(outcome=outcome))
+            self.see(check, "failed", *words)
+            self.assertEqual(check.figures["server_now"], outcome)
+
+    def test_a_stranger_who_asks_finds_nobody(self) -> None:
+        check = not_joined_check(TARGET, "the server hung up without answering", "nobody")
+        self.see(check, "failed", "went away a moment ago")
 
 
 class SummaryTests(SynchronousTestCase):
@@ -421,8 +473,11 @@ class SummaryTests(SynchronousTestCase):
         self.assertIn(
             "is not what it should be: the server answered nothing", self.said(rtt=silent)
         )
-        over = ended_check("rtt", "kicked")
-        start = "You cannot stay on play.example:7777: the session ended: kicked; "
+        over = ended_check("rtt", Disconnected(SERVER, DisconnectReason.KICKED, "kicked"))
+        start = (
+            "You cannot stay on play.example:7777: the server ended the session during the round "
+            "trip check: kicked; "
+        )
         self.assertTrue(self.said(rtt=over).startswith(start))
 
 
@@ -566,6 +621,20 @@ class ExaminationTests(SynchronousTestCase):
 
 
 class CommandLineTests(SynchronousTestCase):
+    def test_a_warning_is_a_failure_only_if_that_is_asked_for(self) -> None:
+        well, warned, failed = (
+            Check("rtt", "ok", ""),
+            Check("rtt", "warning", ""),
+            Check("rtt", "failed", ""),
+        )
+        for checks, plain, strict in (
+            ((well, Check("loss", "not tried", "")), 0, 0),
+            ((well, warned), 0, 1),
+            ((warned, failed), 1, 1),
+        ):
+            self.assertEqual(exit_status(checks, strict=False), plain)
+            self.assertEqual(exit_status(checks, strict=True), strict)
+
     def test_a_mistake_is_one_readable_line(self) -> None:
         for argv, expected in (
             ((), "ADDRESS"),

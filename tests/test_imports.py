@@ -8,6 +8,7 @@ rules that depend on where in a module an import stands, or on what a machine la
 from __future__ import annotations
 
 import ast
+import functools
 import subprocess
 import sys
 import textwrap
@@ -35,6 +36,7 @@ UNSAFE_MODULES = {
 UNSAFE_CALLS = {"compile", "eval", "exec"}
 
 
+@functools.cache
 def modules() -> dict[str, ast.Module]:
     """Return the syntax tree of every module of gamenet, by dotted name."""
     trees = {}

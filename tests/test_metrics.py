@@ -18,6 +18,17 @@ from gamenet.metrics import ErrorCounter
 from gamenet.metrics.players import RTT_BOUNDS
 from tests.status import SiteTestCase
 
+FORBIDDING = (
+    b"cache-control",
+    b"content-security-policy",
+    b"cross-origin-resource-policy",
+    b"referrer-policy",
+    b"x-content-type-options",
+)
+"""What every answer has, and browsers go by."""
+KEPT = b"GET /healthz HTTP/1.1\r\nConnection: keep-alive\r\n\r\n"
+BODY = b"\r\nContent-Length: 2\r\n\r\nhi"
+
 
 class HealthTests(SiteTestCase):
     def test_okWhileItRuns(self) -> None:
@@ -298,6 +309,30 @@ class LimitTests(SiteTestCase):
         channel.dataReceived(b"GET /healthz HTTP/1.1\r\n\r\n" * 3)
         self.assertEqual(transport.value().count(b"ok\n"), 1)
 
+    def test_whatIsNoRequestIsRefusedAsAllAnswersAre(self) -> None:
+        _, good, _ = self.get(b"/healthz")
+        every = {name: good[name] for name in FORBIDDING}
+        for request in (
+            b"x\r\n\r\n",
+            b"GET /healthz HTTP/1.1\r\nnothing\r\n\r\n",
+            b"GET /healthz HTTP/1.1\r\nContent-Length: x\r\n\r\n",
+            b"GET /healthz HTTP/1.1\r\n" + b"A: b\r\n" * 66 + b"\r\n",
+            b"GET /healthz HTTP/1.1\r\nContent-Length: 1025\r\n\r\n",
+            b"GET /healthz HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n",
+            b"OPTIONS * HTTP/1.1\r\n\r\n",
+        ):
+            code, headers, body = self.ask(request)
+            self.assertIn(code, (400, 413, 200), request)
+            self.assertEqual({name: headers.get(name) for name in FORBIDDING}, every, request)
+            self.assertEqual((headers[b"connection"], body), (b"close", b""))
+            self.assertEqual(headers[b"content-length"], b"0")
+
+    def test_afterARefusalNothingIsHeard(self) -> None:
+        channel, transport = self.connect()
+        for data in (b"x\r\n\r\n", b"x\r\n\r\n", b"GET /healthz HTTP/1.1\r\n\r\n"):
+            channel.dataReceived(data)
+        self.assertEqual(transport.value().count(b"HTTP/1.1 "), 1)
+
     def test_connectionsAreFew(self) -> None:
         held = [self.connect()[0] for _ in range(metrics.MAX_CONNECTIONS)]
         self.assertIsNone(self.site.buildProtocol(None))
@@ -323,6 +358,83 @@ class LimitTests(SiteTestCase):
         self.get(b"/nowhere", b"BREW")
         self.site.stopFactory()
         self.assertEqual(seen, [])
+
+
+class KeptTests(SiteTestCase):
+    """Connections of those who look over and over, and say so."""
+
+    def look(self, channel: Any, transport: Any, *, ask: bytes = KEPT) -> bytes:
+        """The answer to one more request on a connection."""
+        transport.clear()
+        channel.dataReceived(ask)
+        return transport.value()
+
+    def test_anotherRequestIsHeardOnceTheFirstIsAnswered(self) -> None:
+        channel, transport = self.connect()
+        for _ in range(3):
+            answer = self.look(channel, transport)
+            self.assertTrue(answer.endswith(b"ok\n"), answer)
+            self.assertNotIn(b"Connection: close", answer)
+            self.clock.advance(1.0)
+        self.assertFalse(transport.disconnecting)
+
+    def test_whoDoesNotSayThatItLooksAgainIsNotKept(self) -> None:
+        for request in (
+            b"GET /healthz HTTP/1.1\r\n\r\n",
+            b"GET /healthz HTTP/1.1\r\nConnection: close\r\n\r\n",
+            b"GET /healthz HTTP/1.0\r\nConnection: keep-alive\r\n\r\n",
+            b"POST /healthz HTTP/1.1\r\nConnection: keep-alive\r\nContent-Length: 0\r\n\r\n",
+        ):
+            channel, transport = self.connect()
+            answer = self.look(channel, transport, ask=request)
+            self.assertIn(b"Connection: close\r\n", answer)
+            self.assertTrue(transport.disconnecting)
+
+    def test_whoDoesNotWaitForTheAnswerIsNotHeardAgain(self) -> None:
+        # One turn of the reactor would answer as many as fit in what is read at once.
+        for data in (KEPT * 3, KEPT + b"G\r\n", KEPT.replace(b"\r\n\r\n", BODY) + KEPT):
+            channel, transport = self.connect()
+            answer = self.look(channel, transport, ask=data)
+            self.assertEqual(answer.count(b"HTTP/1.1 "), 1, data)
+            self.assertTrue(transport.disconnecting)
+
+    def test_nobodyIsKeptForLong(self) -> None:
+        channel, transport = self.connect()
+        for _ in range(int(metrics.KEPT_SECONDS)):
+            self.look(channel, transport)
+            self.assertFalse(transport.disconnecting)
+            self.clock.advance(1.0)
+        self.assertIn(b"Connection: close\r\n", self.look(channel, transport))
+        self.assertTrue(transport.disconnecting)
+
+    def test_silenceBetweenRequestsIsCutAndIsNoFault(self) -> None:
+        seen: list[Any] = []
+        globalLogPublisher.addObserver(seen.append)
+        self.addCleanup(globalLogPublisher.removeObserver, seen.append)
+        channel, transport = self.connect()
+        self.look(channel, transport)
+        self.clock.advance(metrics.IDLE_SECONDS)
+        self.assertTrue(transport.aborted)
+        self.hang_up(channel)
+        self.assertEqual(seen, [])
+
+    def test_aFurtherRequestHasTheSameDeadlineAsTheFirst(self) -> None:
+        channel, transport = self.connect()
+        self.clock.advance(4.0)
+        self.look(channel, transport)
+        self.clock.advance(4.0)
+        for _ in range(int(metrics.CONNECTION_SECONDS)):
+            channel.dataReceived(b"G")
+            self.assertFalse(transport.aborted)
+            self.clock.advance(1.0)
+        self.assertTrue(transport.aborted)
+        self.hang_up(channel)
+
+    def test_noTimerOutlivesIt(self) -> None:
+        channel, transport = self.connect()
+        self.look(channel, transport)
+        self.hang_up(channel)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
 
 
 class ErrorCounterTests(SynchronousTestCase):

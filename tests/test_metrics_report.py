@@ -63,6 +63,23 @@ class PlayerTests(PlayerCase):
         self.assertEqual({len(series) for series in history.values()}, {POINTS})
         self.assertEqual(POINTS, MAX_SAMPLES // EVERY)
 
+    def test_whoever_has_the_history_need_not_be_told_again(self) -> None:
+        self.look(0.1, 25)
+        whole = self.player()
+        code, _, body = self.get(b"/api/status?history=no")
+        (brief,) = json.loads(body)["players"]
+        self.assertEqual(code, 200)
+        self.assertEqual({*whole} - {*brief}, {"history"})
+        units = json.loads(body)["history"]
+        for name, figure, unit in (
+            ("rtt", "rtt_latest_seconds", "time_unit_seconds"),
+            ("jitter", "jitter_seconds", "time_unit_seconds"),
+            ("loss_in", "loss_in", "loss_unit"),
+            ("loss_out", "loss_out", "loss_unit"),
+        ):
+            # The next point of a history is among the figures of the player.
+            self.assertEqual(round(brief[figure] / units[unit]), whole["history"][name][-1])
+
     def test_the_order_of_bytes_of_the_machine_does_not_matter(self) -> None:
         # Rows are big-endian; a machine that is has nothing to swap.
         self.look(0.0258)
@@ -136,6 +153,12 @@ class RoundTripTests(PlayerCase):
         counts = self.counts()
         self.assertEqual((counts[6], counts[10], sum(counts)), (10, 12, 22))
 
+    def test_and_whichever_pages_one_looks_at(self) -> None:
+        for page in (b"/metrics", b"/api/status?history=no", b"/api/status") * 2:
+            self.look(0.09, 10)
+            self.get(page)
+        self.assertEqual(sum(self.counts()), 60)
+
     def test_what_nobody_looked_at_for_long_is_left_out(self) -> None:
         self.look(0.09, MAX_SAMPLES + 50)
         self.assertEqual(sum(self.counts()), MAX_SAMPLES)
@@ -150,11 +173,17 @@ class RoundTripTests(PlayerCase):
 class SharingTests(SiteTestCase):
     """One snapshot for everybody, none for nobody."""
 
-    def count_snapshots(self) -> list[int]:
-        made: list[int] = []
-        report = self.site.resource._snapshots._report
+    def count_snapshots(self) -> list[bool]:
+        """Whether each has histories."""
+        made: list[bool] = []
+        report = self.site.resource._whole._report
         make = report.make
-        self.patch(report, "make", lambda: (made.append(1), make())[1])
+
+        def noted(*, history: bool) -> Any:
+            made.append(history)
+            return make(history=history)
+
+        self.patch(report, "make", noted)
         return made
 
     def test_all_who_ask_within_a_second_get_the_same(self) -> None:
@@ -163,7 +192,6 @@ class SharingTests(SiteTestCase):
             self.get(b"/api/status")
         self.assertEqual(len(made), BURST)
         bodies = {self.get(b"/api/status")[2] for _ in range(10)}
-        self.get(b"/metrics")
         self.assertEqual((len(bodies), len(made)), (1, BURST))
         self.clock.advance(0.999)
         self.get(b"/api/status")
@@ -171,6 +199,15 @@ class SharingTests(SiteTestCase):
         self.clock.advance(0.001)
         self.get(b"/api/status")
         self.assertEqual(len(made), BURST + 1)
+
+    def test_those_who_need_no_histories_share_theirs_with_prometheus(self) -> None:
+        made = self.count_snapshots()
+        for _ in range(5 * BURST):
+            self.get(b"/api/status?history=no")
+            self.get(b"/metrics")
+        self.assertEqual(made, [False] * BURST)
+        self.get(b"/api/status")
+        self.assertEqual(made, [False] * BURST + [True])
 
     def test_however_many_ask_there_is_one_a_second(self) -> None:
         made = self.count_snapshots()
@@ -242,9 +279,9 @@ class ManyPlayersTests(SiteTestCase):
         looked: list[int] = []
         describe = players.describe
 
-        def noted(host: Any, sessions: Any, *rest: Any) -> Any:
+        def noted(host: Any, sessions: Any, *rest: Any, **more: Any) -> Any:
             looked.append(len(sessions))
-            return describe(host, sessions, *rest)
+            return describe(host, sessions, *rest, **more)
 
         self.patch(report, "describe", noted)
         channels = [self.connect() for _ in range(3)]

@@ -13,10 +13,15 @@ from gamenet.demo import bots as bots_module
 from gamenet.demo.bot import Load
 from gamenet.demo.bots import Crowd
 from gamenet.demo.guest import Guest
-from gamenet.demo.report import LiveLine, Problems, beyond, blank
-from gamenet.errors import ConfigError
+from gamenet.demo.reckoning import NO_SECRETS
+from gamenet.demo.report import LiveLine, Problems, beyond, blank, table
+from gamenet.doctor.fixes import REFUSAL_FIXES
+from gamenet.errors import ConfigError, DisconnectReason, RefusalReason
+from gamenet.events import SERVER, Disconnected
 
 LOAD = Load(address="127.0.0.1:7777", count=9, seconds=1.0, insecure=True)
+
+DOCTOR = "try: gamenet doctor 127.0.0.1:7777 --insecure"
 
 
 class Terminal(io.StringIO):
@@ -57,6 +62,21 @@ class GuestTests(SynchronousTestCase):
         guest.start()
         self.assertTrue(guest.over)
         self.assertIn("missing 1 required positional argument: 'needed'", problems.lines[0])
+
+    def test_oneThatWantsToEndTheProcessEndsItself(self) -> None:
+        for mistake in (SystemExit("enough"), KeyboardInterrupt()):
+
+            class Quitter(OwnBot):
+                def __init__(self, mistake: BaseException = mistake) -> None:
+                    raise mistake
+
+            problems = Problems()
+            load = Load(address="127.0.0.1:7777", count=1, seconds=1.0, own=Quitter)
+            guest = Guest(load, 1, "abc123", problems)
+            guest.start()
+            self.assertEqual((guest.over, guest.failed, problems.count), (True, True, 1))
+            self.assertIn(f"failed: {type(mistake).__name__}", problems.lines[0])
+            self.assertIn("test_own_bots.py, line ", problems.lines[0])
 
 
 class FastBot(OwnBot):
@@ -103,6 +123,48 @@ class RampTests(SynchronousTestCase):
     def test_soManyKnockInASecond(self) -> None:
         self.assertEqual(self.starts(4.0, 4.0, 4), [1, 1, 1, 1])
         self.assertEqual(self.starts(64.0, 32.0, 6), [1, 2, 2, 2, 2, 0])
+
+
+class NobodyTests(SynchronousTestCase):
+    """It is told why nobody joined, and what to do."""
+
+    def why(self, *ends: Disconnected, failed: bool = False) -> str:
+        crowd = Crowd(LOAD, Problems(), LiveLine(io.StringIO(), quiet=True))
+        for bot, end in zip(crowd.bots, ends, strict=False):
+            bot.take(end)
+        for bot in crowd.bots:
+            bot.failed = failed
+        return crowd._reckoning.why_nobody_joined()
+
+    def end(self, reason: DisconnectReason, text: str, *refusal: RefusalReason) -> Disconnected:
+        return Disconnected(SERVER, reason, text, *refusal)
+
+    def test_theReasonOfTheFirstWhoWasTold(self) -> None:
+        unreachable = self.end(DisconnectReason.UNREACHABLE, "no server answers")
+        full = self.end(DisconnectReason.REFUSED, "The server is full.", RefusalReason.FULL)
+        secret = self.end(DisconnectReason.REFUSED, "No.", RefusalReason.CREDENTIALS)
+        for ends, expected in (
+            ((), f"the server did not answer in time; {DOCTOR}"),
+            ((unreachable, full), f"no server answers; {DOCTOR}"),
+            ((full,), f"The server is full; fix: {REFUSAL_FIXES[RefusalReason.FULL]}"),
+            ((secret,), f"No; {NO_SECRETS}"),
+        ):
+            self.assertEqual(self.why(*ends), f"nobody joined: {expected}")
+        self.assertIn("every bot failed by itself", self.why(failed=True))
+
+    def test_theReportBeginsWithIt(self) -> None:
+        crowd = Crowd(LOAD, Problems(), LiveLine(io.StringIO(), quiet=True))
+        for bot in crowd.bots:
+            bot.take(self.end(DisconnectReason.UNREACHABLE, "no server answers"))
+        self.patch(crowd, "_run", lambda interrupted: blank() | {"joined": 0, "played": 0})
+        outcome = crowd.run(lambda: False)
+        assert outcome is not None
+        report, well = outcome
+        self.assertEqual((well, report["errors"]), (False, 9))
+        self.assertEqual(report["error_lines"][0], f"nobody joined: no server answers; {DOCTOR}")
+        shown = table(report)
+        self.assertIn("players  0 of ? joined\n", shown)
+        self.assertNotIn("encrypted", shown)
 
 
 class ThresholdTests(SynchronousTestCase):

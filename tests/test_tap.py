@@ -163,6 +163,7 @@ class PrecedenceTests(CommandLineTestCase):
     def test_theFileIsJudgedTogetherWithTheFlags(self) -> None:
         path = self.write("c.toml", 'listen = "0.0.0.0:7777"\ninsecure = true\n')
         self.assertIn("--insecure-anywhere", self.refusal("--config", str(path)))
+        self.assertIn("'' does not name a file", self.refusal("--insecure", "--config", ""))
         config = self.config("--config", str(path), "--insecure-anywhere")
         self.assertEqual(config.listen, "0.0.0.0:7777")
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from gamenet.ticker import Due, Ticker
+from gamenet.ticker import GRAIN_SECONDS, Due, Ticker
 
 DT = 0.125  # exact in binary, so that times can be compared
 
@@ -55,6 +55,12 @@ class TickerTests(SynchronousTestCase):
         self.assertEqual(late, [Due(9, 0.0625, 7)])
         self.assertEqual(ticker.skipped, 7)
         self.assertEqual(ticker.deadline, 10.0 + 9 * DT)
+
+    def test_a_step_that_is_due_within_the_grain_counts_towards_the_cap(self) -> None:
+        ticker = Ticker(DT, 10.0, 5)
+        ticker.due(10.0)
+        late = steps(ticker, 10.0 + 7 * DT - GRAIN_SECONDS / 2)
+        self.assertEqual(late, [Due(8, 0.0, 6)])
 
     def test_the_last_step_of_a_run_comes_ahead_of_its_time(self) -> None:
         ticker = Ticker(DT, 10.0, 5)

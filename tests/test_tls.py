@@ -441,6 +441,11 @@ class ClientSettingsTests(TlsTestCase):
                 client_creator(NAME, ca_file=self.file(data))
             self.assertIn("holds no certificate", str(caught.exception))
 
+    def test_aDirectoryIsNoFileOfAuthorities(self) -> None:
+        with self.assertRaises(ConfigError) as caught:
+            client_creator(NAME, ca_file=os.curdir)
+        self.assertIn(". is a directory; name one file with the", str(caught.exception))
+
     def test_hostThatIsNoName(self) -> None:
         with self.assertRaises(ConfigError) as caught:
             client_creator("b\u00fc\u0000cher.example")

@@ -34,7 +34,14 @@ class LookTests(SynchronousTestCase):
         for error, expected in (
             (ConnectionRefusedError(111, "Connection refused"), "nothing listens at 1.2.3.4:5"),
             (TimeoutError("timed out"), "1.2.3.4:5 does not answer within 5 s"),
-            (OSError(113, "No route to host"), "cannot reach 1.2.3.4:5: No route to host"),
+            (
+                OSError(113, "No route to host"),
+                "cannot reach 1.2.3.4:5: No route to host; see that the machine is up",
+            ),
+            (
+                socket.gaierror(-2, "Name or service not known"),
+                "there is no host named '1.2.3.4'; look for a slip in it, or give its number",
+            ),
             (ConnectionResetError(104, "reset"), "is not a status site of gamenet's"),
             (BrokenPipeError(32, "Broken pipe"), "is not a status site of gamenet's"),
             (module.http.client.BadStatusLine("x"), "is not a status site of gamenet's"),

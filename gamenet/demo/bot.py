@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from gamenet.demo.report import Problems
-    from gamenet.events import Event, Quality
+    from gamenet.events import Disconnected, Event, Quality
     from gamenet.messages import Payload
 
 CHAT_SECONDS: Final = 3.0
@@ -96,6 +96,8 @@ class Bot:
     """
 
     client_class = gamenet.GameClient
+    mistakes: tuple[type[BaseException], ...] = (Exception,)
+    """What ends this bot and no other."""
 
     def __init__(
         self,
@@ -122,6 +124,10 @@ class Bot:
         """In, at this moment."""
         self.was_in = False
         self.over = False
+        self.end: Disconnected | None = None
+        """Why its newest session ended, or came to nothing."""
+        self.failed = False
+        """Whether it made a mistake itself."""
         self.on_udp = False
         self.was_on_udp = False
         self.inputs_sent = 0
@@ -254,6 +260,7 @@ class Bot:
     def _lose(self, event: gamenet.Disconnected) -> None:
         """The session is over; with luck another one begins."""
         held, self.joined, self.on_udp = self.joined, False, False
+        self.end = event
         self._leave_tunnel()
         if held:
             self.sessions_lost += 1
@@ -335,11 +342,11 @@ class Bot:
             act()
         except gamenet.ConfigError:
             raise
-        except Exception as error:
-            self.over = True
+        except self.mistakes as error:
+            self.over = self.failed = True
             self._problems.add(f"{self.name} failed: {self._tell(error)}")
 
-    def _tell(self, error: Exception) -> str:
+    def _tell(self, error: BaseException) -> str:
         return f"{type(error).__name__}: {error}"
 
     def played(self, counters: Mapping[str, float]) -> bool:

@@ -16,27 +16,19 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TextIO
 
 from twisted.logger import globalLogPublisher
 
+from gamenet.cli_doctor import advised
 from gamenet.cli_network import banner
 from gamenet.demo.bot import NUMBERED_SECONDS, SILENT, Bot, Load
 from gamenet.demo.game import TICK_RATE
 from gamenet.demo.guest import Guest
-from gamenet.demo.report import (
-    LiveLine,
-    Problems,
-    Report,
-    added,
-    blank,
-    causes,
-    percentile,
-    rounded,
-)
+from gamenet.demo.reckoning import Reckoning
+from gamenet.demo.report import LiveLine, Problems, Report, percentile
 from gamenet.demo.trace import Trace
-from gamenet.errors import ConfigError
+from gamenet.errors import ConfigError, ConnectionFailed
 from gamenet.gate import raise_open_files
 from gamenet.proxy import Mischief, Proxy
 
@@ -60,32 +52,8 @@ FILES_PER_BOT: Final = 6
 INTERRUPTED_SECONDS: Final = 0.7
 """The same after Ctrl-C."""
 _LEAVERS: Final = 16
-LEDGER: Final = (
-    "sent",
-    "received",
-    "unacknowledged",
-    "unanswered",
-    "lost",
-    "duplicated",
-    "reordered",
-)
-"""Counts of numbered messages."""
-
 Interrupted = Callable[[], bool]
 """Asked again and again; True once the person at the terminal wants to end."""
-
-
-@dataclass(frozen=True, slots=True)
-class Sums:
-    """Counters of all bots together, at one moment."""
-
-    time: float
-    inputs_sent: int
-    inputs_in_flight: int
-    states_received: int
-    bytes_in: int
-    bytes_out: int
-    tunnel_seconds: float
 
 
 class Crowd:
@@ -113,6 +81,7 @@ class Crowd:
             make(load, index, run, problems, via=via, trace=self._trace)
             for index in range(1, load.count + 1)
         ]
+        self._reckoning = Reckoning(load, self.bots, problems, self._trace)
         self._problems = problems
         self._live = live
         self._say = say
@@ -140,6 +109,8 @@ class Crowd:
             return None
         report["errors"] = self._problems.count
         report["error_lines"] = list(self._problems.lines)
+        if not report["joined"]:
+            report["error_lines"].insert(0, self._reckoning.why_nobody_joined())
         return report, report.pop("played") == self.load.count and not self._problems.count
 
     def _run(self, interrupted: Interrupted) -> Report | None:
@@ -161,7 +132,7 @@ class Crowd:
                 self._problems.add(f"{bot.name} did not join within {limit:g} s")
 
         seconds = self.load.seconds if any(bot.joined for bot in bots) else 0.0
-        first = self._sums()
+        first = self._reckoning.sums()
         self._trace.begin(first.time)
         self._playing_since = first.time
         end = first.time + seconds
@@ -176,14 +147,14 @@ class Crowd:
             if self._round("playing", True, interrupted):
                 return None
         self._hush()
-        last = self._sums()
-        report = self._played(first, last)
+        last = self._reckoning.sums()
+        report = self._reckoning.played(first, last, self._rtts)
 
         end = last.time + DRAIN_SECONDS + self._slack
         while time.monotonic() < end and not self._drained():
             if self._round("ending", False, interrupted):
                 return None
-        self._finish(report)
+        self._reckoning.finish(report)
         return report
 
     def _happened(self, event: Chaos, seconds: float) -> None:
@@ -234,7 +205,7 @@ class Crowd:
 
     def _drained(self) -> bool:
         """True when nothing is on its way any more from or to a bot that is still there."""
-        said = sum(bot.lines_sent for bot in self.bots) if self._chat_is_exact else 0
+        said = sum(bot.lines_sent for bot in self.bots) if self._reckoning.chat_is_exact else 0
         return all(
             bot.joined
             and bot.heard >= said
@@ -243,116 +214,6 @@ class Crowd:
             for bot in self.bots
             if bot.was_in and not bot.over
         )
-
-    @property
-    def _chat_is_exact(self) -> bool:
-        """Whether it is known who must hear a line: another game need not relay any, and what was
-        said to a server that was then killed, nobody knows who heard."""
-        return self._at_the_demo and not any(bot.sessions_lost for bot in self.bots)
-
-    @property
-    def _at_the_demo(self) -> bool:
-        return any(bot.at_the_demo for bot in self.bots)
-
-    def _sums(self) -> Sums:
-        stats = [bot.client.stats() for bot in self.bots]
-
-        def total(name: str) -> int:
-            return int(sum(counters.get(name, 0) for counters in stats))
-
-        return Sums(
-            time.monotonic(),
-            sum(bot.inputs_sent for bot in self.bots),
-            total("inputs_in_flight"),
-            total("states_received"),
-            total("bytes_in") + total("tcp_bytes_in"),
-            total("bytes_out") + total("tcp_bytes_out"),
-            sum(bot.tunnel_seconds for bot in self.bots),
-        )
-
-    def _played(self, first: Sums, last: Sums) -> Report:
-        """What is to be said of the time of play."""
-        joined = [bot for bot in self.bots if bot.was_in]
-        seconds = last.time - first.time
-        report = blank()
-        report["seconds"] = round(seconds, 2)
-        report["bots"] = len(self.bots)
-        report["joined"] = len(joined)
-        report["udp_bound"] = sum(bot.was_on_udp for bot in joined)
-        report["secure"] = bool(joined) and all(bot.client.secure for bot in joined)
-        if not joined:
-            return report
-        inputs = last.inputs_sent - first.inputs_sent
-        states = last.states_received - first.states_received
-        report["inputs_per_second"] = rounded(inputs / seconds, 1)
-        report["states_per_second"] = rounded(states / seconds, 1)
-        for key, share in (("rtt_p50_ms", 0.5), ("rtt_p99_ms", 0.99)):
-            rtt = percentile(self._rtts, share)
-            report[key] = rounded(None if rtt is None else rtt * 1e3, 3)
-        report["clock_error_p99_ms"] = self._clock_error_ms()
-        qualities = [bot.quality() for bot in joined]
-        losses = [(quality.loss_in + quality.loss_out) / 2 for quality in qualities]
-        report["loss"] = rounded(sum(losses) / len(losses), 5)
-        up, down = last.bytes_out - first.bytes_out, last.bytes_in - first.bytes_in
-        report["bytes_up_per_client_second"] = rounded(up / seconds / len(joined), 1)
-        report["bytes_down_per_client_second"] = rounded(down / seconds / len(joined), 1)
-        report["tunnel_seconds"] = rounded(last.tunnel_seconds - first.tunnel_seconds, 3)
-        return report
-
-    def _clock_error_ms(self) -> float | None:
-        """By how much 99 of 100 ideas of the server's clock were off at most."""
-        # A server that is killed takes its clock along, and the next one has another.
-        if any(bot.kills for bot in self.bots):
-            return None
-        worst = percentile([error for bot in self.bots for error in bot.clock_errors], 0.99)
-        return rounded(None if worst is None else worst * 1e3, 3)
-
-    def _finish(self, report: Report) -> None:
-        """Add what only the end of the run can tell."""
-        sums = self._sums()
-        sent = sum(bot.lines_sent for bot in self.bots)
-        heard = sum(bot.heard for bot in self.bots)
-        expected = sent * report["joined"]
-        report["chat_sent"] = sent
-        report["chat_received"] = heard
-        if self._chat_is_exact:
-            report["chat_expected"] = expected
-            if heard < expected and not any(bot.over for bot in self.bots):
-                self._problems.add(f"{expected - heard} lines of chat never arrived")
-        report["inputs_sent"] = sums.inputs_sent
-        report["inputs_in_flight"] = sums.inputs_in_flight
-        report["states_received"] = sums.states_received
-        for bot in self.bots:
-            if bot.was_in and not bot.joined and not bot.over:
-                bot.over = True
-                self._problems.add(f"{bot.name} did not get back in")
-        self._count_sessions(report)
-        stats = [bot.client.stats() for bot in self.bots]
-        report["drops"] = added(*(causes(counters) for counters in stats))
-        report["played"] = sum(
-            bot.played(counters) for bot, counters in zip(self.bots, stats, strict=True)
-        )
-
-    def _count_sessions(self, report: Report) -> None:
-        """What became of sessions, and of every numbered message."""
-        for name in ("suspended", "resumed", "sessions_lost", "moves"):
-            report[name] = sum(getattr(bot, name) for bot in self.bots)
-        for bot in self.bots:
-            books = bot.ledger
-            books.close()
-            self._trace.note(
-                bot.name,
-                "end",
-                **{name: getattr(books, name) for name in LEDGER},
-                suspended=bot.suspended,
-                resumed=bot.resumed,
-                sessions_lost=bot.sessions_lost,
-                moves=bot.moves,
-                tunnel_seconds=round(bot.tunnel_seconds, 3),
-            )
-        if self._at_the_demo:
-            for name in LEDGER:
-                report[f"reliable_{name}"] = sum(getattr(bot.ledger, name) for bot in self.bots)
 
     def _leave(self, timeout: float) -> None:
         """Stop all clients, several at a time, because each waits for its last bytes to go."""
@@ -415,7 +276,11 @@ def run_bots(
     try:
         if load.in_trouble:
             proxy = Proxy(load.address, profile=load.profile or "perfect", seed=load.sim_seed)
-            proxy.start()
+            try:
+                proxy.start()
+            except ConnectionFailed as error:
+                doctor = advised(load.address, insecure=load.insecure, ca_file=load.ca_file)
+                raise ConnectionFailed(f"{error}; {doctor}") from None
         if load.profile is not None:
             say(banner(load.profile, load.sim_seed))
         crowd = Crowd(load, problems, LiveLine(err, quiet), proxy, trace, say)

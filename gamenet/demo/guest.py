@@ -37,6 +37,8 @@ class Guest(Bot):
     """One player, whose playing is up to an object of ``load.own``."""
 
     client_class = _Counting
+    # Not whoever sits at the terminal: their Ctrl-C is a signal that the command has for itself.
+    mistakes = (Exception, SystemExit, KeyboardInterrupt)
 
     def __init__(self, load: Load, index: int, *arguments: Any, **named: Any) -> None:
         super().__init__(load, index, *arguments, **named)
@@ -89,6 +91,6 @@ class Guest(Bot):
         """Whether it was in to the end, and had a step of its own."""
         return self.joined and not self.over and self._ticks > 0
 
-    def _tell(self, error: Exception) -> str:
+    def _tell(self, error: BaseException) -> str:
         place = traceback.extract_tb(error.__traceback__)[-1]
         return f"{super()._tell(error)} ({place.filename}, line {place.lineno})"

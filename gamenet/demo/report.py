@@ -183,12 +183,12 @@ def table(report: Report) -> str:
             return "?"
         return f"{value:,.{digits}f}" if isinstance(value, int | float) else str(value)
 
+    players = f"{show('joined')} of {show('bots')} joined"
+    if report["joined"]:
+        players += f", {show('udp_bound')} over UDP, "
+        players += "encrypted join" if report["secure"] else "join not encrypted"
     rows = [
-        (
-            "players",
-            f"{show('joined')} of {show('bots')} joined, {show('udp_bound')} over UDP, "
-            f"{'encrypted join' if report['secure'] else 'join not encrypted'}",
-        ),
+        ("players", players),
         ("played", f"{show('seconds', 1)} s"),
         (
             "server",

@@ -36,6 +36,7 @@ from gamenet.demo.bots import (
 from gamenet.demo.child import Child, taken
 from gamenet.demo.report import LiveLine, Problems, Report, added, blank, causes, rounded
 from gamenet.demo.status import Sample, ask, ask_anew
+from gamenet.demo.trace import Trace
 from gamenet.errors import GamenetError
 
 if TYPE_CHECKING:
@@ -400,7 +401,9 @@ def run_demo(plan: Plan, interrupted: Interrupted, err: TextIO) -> tuple[Report,
     :param err: where the live line goes.
     :returns: as :meth:`Demo.run`.
     :raises DemoFailed: if the server or the bots could not be started.
-    :raises ConfigError: for a script that is longer than the play.
+    :raises ConfigError: for a script that is longer than the play, or a trace that cannot be
+        written.
     """
     check_chaos(plan.script, plan.seconds)
+    Trace(plan.trace).close()  # whose file the bots would find out about only after the server ran
     return Demo(plan, interrupted, LiveLine(err)).run()

@@ -36,7 +36,10 @@ class Trace:
             try:
                 self._file = open(path, "w", encoding="utf-8")  # noqa: SIM115 - closed by close()
             except OSError as error:
-                raise ConfigError("trace", f"cannot write {path}: {error.strerror}") from None
+                raise ConfigError(
+                    "trace",
+                    f"cannot write {path}: {error.strerror}; name a file that you may write",
+                ) from None
 
     def begin(self, now: float) -> None:
         """Play begins; what was noted before is written now."""

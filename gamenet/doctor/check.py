@@ -57,7 +57,7 @@ class Check:
 
     @property
     def is_well(self) -> bool:
-        """Whether there is nothing to do about it."""
+        """Whether there is nothing to do about it: a warning is not well, either."""
         return self.verdict in ("ok", "not tried")
 
     def report(self) -> dict[str, Any]:

@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from gamenet.doctor import path_findings, reach, reach_findings
 from gamenet.doctor.check import NAMES, TITLES, TO_GET_IN, Check
-from gamenet.doctor.facts import Datagrams
+from gamenet.doctor.ending import ended_check, gone_check, is_told
+from gamenet.doctor.facts import Attempt, Datagrams
 from gamenet.doctor.patience import Patience, Stuck
 from gamenet.doctor.probe import ALL_SIZES, LONGEST, probe
 from gamenet.doctor.trust import Look
-from gamenet.doctor.visit import Visit
+from gamenet.doctor.visit import RETURN_SECONDS, Visit
+from gamenet.errors import DisconnectReason
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -121,7 +123,8 @@ class Examination:
 
     def _make(self, name: str) -> Check:
         try:
-            return self._steps[name]()
+            check = self._steps[name]()
+            return check if name in TO_GET_IN else self._gone(name) or check
         except Stuck:
             return Check(
                 name,
@@ -216,21 +219,32 @@ class Examination:
 
     def _udp(self) -> Check:
         visit = self._visit
-        bound = self._patience.until(lambda: visit.is_bound or visit.over, BIND_SECONDS)
+        bound = self._patience.until(lambda: visit.is_bound or visit.is_gone, BIND_SECONDS)
         port = self._patience.call(lambda: visit.udp_address[1])
-        if bound and visit.over is None:
+        if bound and visit.is_bound:
             return path_findings.udp_check(port, visit.bound_at - visit.joined_at, Datagrams())
         probed = Datagrams()
         if self._patience.until(lambda: visit.may_probe or visit.over, SETTLE_SECONDS):
             probed = probe(visit, self._patience, ALL_SIZES)
-        if visit.over is not None:
-            return self._ended("udp")
         return path_findings.udp_check(port, None, probed)
 
-    def _ended(self, name: str) -> Check:
-        over = self._visit.over
-        text = "" if over is None else over.text
-        return path_findings.ended_check(name, text)
+    def _gone(self, name: str) -> Check | None:
+        """What to say if the server has gone or has put us out; None if the session goes on."""
+        visit = self._visit
+        # A connection that was just lost may come back.
+        self._patience.until(lambda: visit.is_gone or not visit.lost_at, RETURN_SECONDS + 1.0)
+        over = visit.over
+        if not visit.is_gone or (over is not None and over.reason is DisconnectReason.REFUSED):
+            return None
+        if over is not None and is_told(over):
+            return ended_check(name, over)
+        assert self._answering is not None
+        attempts: list[Attempt] = []
+        reach.on_thread(attempts, partial(reach.connect, *self._answering))
+        self._patience.until(lambda: attempts, reach.CONNECT_SECONDS + 1.0)
+        host, port = self._answering[1][:2]
+        now = attempts[0] if attempts else Attempt(host, port, "timed out")
+        return gone_check(name, over, now)
 
     def _mtu(self) -> Check:
         visit = self._visit
@@ -245,12 +259,12 @@ class Examination:
                 filter(None, (probed.kernel_mtu, shorter.kernel_mtu)), default=0
             )
             probed = shorter
-        return self._ended("mtu") if visit.over is not None else path_findings.mtu_check(probed)
+        return path_findings.mtu_check(probed)
 
     def _rtt(self) -> Check:
         visit = self._visit
         self._patience.call(visit.begin)
-        self._patience.until(lambda: visit.over, self._seconds)
+        self._patience.until(lambda: visit.is_gone, self._seconds)
         self._measured = self._patience.call(visit.end)
         assert self._measured is not None
         return path_findings.rtt_check(self._measured)
@@ -274,7 +288,7 @@ class Examination:
             )
         self._visits.remove(self._visit)
         self._end(self._visit, self._patience)
-        visit = self._new_visit(deaf=True)
+        visit = self._visit = self._new_visit(deaf=True)
         self._begin(visit)
         self._patience.until(lambda: visit.joined or visit.over, JOIN_SECONDS)
         if visit.joined is None:

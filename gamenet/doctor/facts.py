@@ -93,7 +93,5 @@ class Measured(NamedTuple):
     down_sent: int
     clock_offset: float
     clock_uncertainty: float
-    end: str = ""
-    """Why the session ended meanwhile; "" if it did not."""
     changed: str = ""
     """What befell the path meanwhile."""

@@ -1,13 +1,13 @@
 """Causes and cures of what keeps players out, a sentence each.
 
-Layer 4. Runs on: any thread; pure data.
+Layer 4. Runs on: any thread; pure functions.
 """
 
 from __future__ import annotations
 
 from typing import Final
 
-from gamenet.errors import RefusalReason
+from gamenet.errors import DisconnectReason, RefusalReason
 
 REFUSAL_FIXES: Final[dict[RefusalReason, str]] = {
     RefusalReason.VERSION: "one side is older than the other: install the gamenet here that the "
@@ -42,6 +42,30 @@ REFUSAL_FIXES: Final[dict[RefusalReason, str]] = {
 }
 """What to do about each refusal."""
 
+_IN_A_WHILE: Final = (
+    "its operator stops or restarts it: try again in a few minutes, and ask them if it stays away"
+)
+_FAILED: Final = "its game or the server failed: tell its operator, who finds the reason in its log"
+_TOO_MUCH: Final = (
+    "the server takes this program for one that breaks its rules: compare the versions of gamenet "
+    "on both sides, and ask its operator"
+)
+END_FIXES: Final[dict[DisconnectReason, str]] = {
+    DisconnectReason.STOPPED: _IN_A_WHILE,
+    DisconnectReason.DRAINED: _IN_A_WHILE,
+    DisconnectReason.KICKED: "its game or its operator put the player out, maybe for pressing "
+    "nothing: ask the operator, for nothing is wrong with the network",
+    DisconnectReason.REPLACED: "somebody has joined under the same name, maybe yourself in another "
+    "window: leave there, or give another name with --user",
+    DisconnectReason.GAME_ERROR: _FAILED,
+    DisconnectReason.INTERNAL: _FAILED,
+    DisconnectReason.RATE: _TOO_MUCH,
+    DisconnectReason.BAD_DATA: _TOO_MUCH,
+    DisconnectReason.SLOW_CONSUMER: "this machine or its line takes too slowly what the server "
+    "sends: end what else uses them, and try again",
+}
+"""What to do about each end that the server tells of. All others are for the doctor to look at."""
+
 SAYS_NOTHING: Final = "the server says nothing"
 
 ANSWERS: Final = {
@@ -53,6 +77,8 @@ ANSWERS: Final = {
     "its fingerprint, which its operator has",
     "other": "something else than a game server answers at TCP port {port}: use the port of the "
     "game, which the line 'ready: address=' of the server's log has",
+    "nobody": "the server went away a moment ago: try again in a minute, and if it stays away ask "
+    "its operator, who finds the reason in its log",
     "silent": "something holds TCP port {port} open and says nothing, so it is no game server or "
     "one that hangs: have its operator look at it, and compare the port with its log",
 }
@@ -138,6 +164,18 @@ TLS_PROBLEMS: Final = (
 )
 """Words of a sentence of ``gamenet.tls_problems`` or of ours, what a line has room for, and what to
 do."""
+
+
+def remedy(reason: DisconnectReason, refusal: RefusalReason | None, doctor: str) -> str:
+    """What the player can do about an end; "" about one of their own making.
+
+    :param doctor: what to say where only a look at the way to the server helps.
+    """
+    if refusal is not None:
+        return f"fix: {REFUSAL_FIXES[refusal]}"
+    if reason is DisconnectReason.QUIT:
+        return ""
+    return f"fix: {END_FIXES[reason]}" if reason in END_FIXES else doctor
 
 
 def tls_words(problem: str) -> tuple[str, str]:

@@ -146,8 +146,6 @@ def mtu_check(probed: Datagrams) -> Check:
 def rtt_check(measured: Measured) -> Check:
     """How long the way there and back takes, and how steadily."""
     trips = measured.round_trips
-    if measured.end:
-        return ended_check("rtt", measured.end)
     if not trips:
         return Check(
             "rtt",
@@ -253,7 +251,7 @@ def fallback_check(measured: Measured, *, is_forced: bool) -> Check:
     """
     trips = measured.round_trips
     why = "with UDP cut on this machine" if is_forced else "with UDP blocked"
-    if measured.path != "tcp" or measured.end or not trips:
+    if measured.path != "tcp" or not trips:
         return Check(
             "fallback",
             "failed",
@@ -273,15 +271,4 @@ def no_second_join_check(text: str) -> Check:
         "warning",
         f"could not be tried: a second join failed: {text}",
         "the server was full or busy just then: try again in a moment",
-    )
-
-
-def ended_check(name: str, text: str) -> Check:
-    """The session ended while this was looked at."""
-    return Check(
-        name,
-        "failed",
-        f"the session ended: {text}",
-        "the server or its game put an end to it: try again, and ask the operator",
-        {"ended": True},
     )

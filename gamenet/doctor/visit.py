@@ -30,7 +30,7 @@ from gamenet.core.wire import (
 from gamenet.dial import Dial
 from gamenet.doctor.deaf import Deaf
 from gamenet.doctor.facts import Measured
-from gamenet.events import Connected, Disconnected, PathChanged, Suspended
+from gamenet.events import Connected, Disconnected, PathChanged, Resumed, Suspended
 
 if TYPE_CHECKING:
     from twisted.internet.defer import Deferred
@@ -43,6 +43,8 @@ if TYPE_CHECKING:
 
 INPUT_HZ: Final = 30.0
 """How often a datagram leaves, and asks for the time."""
+RETURN_SECONDS: Final = 2.0
+"""A connection that broke and is back within so long is a matter of the path."""
 LEAST_PROBE_BYTES: Final = OVERHEAD_BYTES + ACKS_BYTES + 1 + INPUT.size + 8
 
 
@@ -78,6 +80,9 @@ class Visit:
         self.joined: Connected | None = None
         self.over: Disconnected | None = None
         self.suspended = False
+        """Whether the connection has ever been lost."""
+        self.lost_at = 0.0
+        """When it was lost, by the monotonic clock; 0 while it stands."""
         self.joined_at = self.bound_at = 0.0
         """When, by the monotonic clock; 0 while it has not been."""
         self.changes: list[PathChanged] = []
@@ -124,6 +129,9 @@ class Visit:
                 self.changes.append(event)
         elif isinstance(event, Suspended):
             self.suspended = True
+            self.lost_at = time.monotonic()
+        elif isinstance(event, Resumed):
+            self.lost_at = 0.0
         return True
 
     def _beat(self) -> None:
@@ -144,6 +152,12 @@ class Visit:
         for session in self._factory.host.sessions():
             return cast("ClientSession", session)
         return None
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether the session is over, or was lost and is not back in time."""
+        lost_at = self.lost_at
+        return self.over is not None or 0 < lost_at < time.monotonic() - RETURN_SECONDS
 
     @property
     def retry_after_seconds(self) -> float:
@@ -226,7 +240,6 @@ class Visit:
             down_sent=numbers,
             clock_offset=offset,
             clock_uncertainty=uncertainty,
-            end="" if self.over is None else self.over.text,
             changed=", ".join(changes),
         )
 

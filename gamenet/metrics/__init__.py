@@ -5,24 +5,25 @@ Layer 4. Runs on: the reactor thread, except :class:`ErrorCounter`, which any th
 ``docs/STATUS.rst`` has the endpoints, the names of all figures, and how the actions are guarded.
 """
 
-from gamenet.metrics.errors import ErrorCounter
-from gamenet.metrics.guard import Access
-from gamenet.metrics.report import StatusSource, status
-from gamenet.metrics.site import (
+from gamenet.metrics.connections import (
     CONNECTION_SECONDS,
     IDLE_SECONDS,
+    KEPT_SECONDS,
     MAX_BODY_BYTES,
     MAX_CONNECTIONS,
     MAX_HEADER_BYTES,
     StatusChannel,
-    StatusResource,
     StatusSite,
-    status_site,
 )
+from gamenet.metrics.errors import ErrorCounter
+from gamenet.metrics.guard import Access
+from gamenet.metrics.report import StatusSource, status
+from gamenet.metrics.site import StatusResource, status_site
 
 __all__ = [
     "CONNECTION_SECONDS",
     "IDLE_SECONDS",
+    "KEPT_SECONDS",
     "MAX_BODY_BYTES",
     "MAX_CONNECTIONS",
     "MAX_HEADER_BYTES",

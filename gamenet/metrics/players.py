@@ -71,28 +71,34 @@ def describe(
     crowd: Crowd,
     trips: RoundTrips,
     new_rows: int,
+    *,
+    history: bool = True,
 ) -> list[dict[str, Any]]:
     """What the page says of each, of those that the game knows.
 
     :param crowd: takes note of them.
     :param trips: takes note of their round trips.
     :param new_rows: how many rows a session may have that no look before has seen.
+    :param history: whether to say what was in the last 30 s.
     """
-    seats = host.seats
+    seats, now = host.seats, host.now()
     found = []
     for session in sessions:
         if session.player.id in seats:
-            one = _player(host, session, trips, new_rows)
+            one = _player(host, session, now)
+            rows = session.traffic.samples(now, session.quality)
+            if new_rows:
+                trips.found += _words(rows[-new_rows * ROW.size :])[::_WORDS].tolist()
+            if history:
+                one["history"] = _history(rows)
             crowd.paths[one["path"]] += 1
             crowd.labels[one["label"]] += 1
             found.append(one)
     return found
 
 
-def _player(
-    host: ServerHost, session: ServerSession, trips: RoundTrips, new_rows: int
-) -> dict[str, Any]:
-    quality, now = session.quality, host.now()
+def _player(host: ServerHost, session: ServerSession, now: float) -> dict[str, Any]:
+    quality = session.quality
     estimator = quality.estimator
     known = estimator.samples > 0
     connection = host.connection_of(session)
@@ -130,19 +136,21 @@ def _player(
         "inputs_late": late,
         "inputs_early": early,
         "inputs_missing": missing,
-        "history": _history(session.traffic.samples(now, quality), trips, new_rows),
     }
 
 
-def _history(rows: bytes, trips: RoundTrips, new_rows: int) -> dict[str, list[int]]:
-    """Each tenth row, the newest among them, in the units that rows have."""
+def _words(rows: bytes) -> array[int]:
     words = array("H", rows)
     if IS_LITTLE:
         words.byteswap()
+    return words
+
+
+def _history(rows: bytes) -> dict[str, list[int]]:
+    """Each tenth row, the newest among them, in the units that rows have."""
+    words = _words(rows)
     count = len(rows) // ROW.size
     first = (count - 1) % EVERY if count else 0
-    if new_rows:
-        trips.found += words[max(0, count - new_rows) * _WORDS :: _WORDS].tolist()
     loss_at = first * ROW.size + _LOSS_AT
     return {
         "rtt": words[first * _WORDS :: EVERY * _WORDS].tolist(),

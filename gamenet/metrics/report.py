@@ -132,8 +132,11 @@ class Report:
         self.took: float | None = None
         """Seconds that it took to make the newest one."""
 
-    def make(self) -> Iterator[Snapshot | None]:
-        """Make one, a share at each step; the last step yields it."""
+    def make(self, *, history: bool = True) -> Iterator[Snapshot | None]:
+        """Make one, a share at each step; the last step yields it.
+
+        :param history: whether it has what was in the last 30 s of each player.
+        """
         host, trips = self._service.host, self._trips
         now = host.now()
         self.count += 1
@@ -147,7 +150,8 @@ class Report:
             if first:
                 yield None
             share: list[ServerSession] = sessions[first : first + PLAYERS_A_TURN]
-            found = as_json(describe(host, share, snapshot.crowd, trips, new_rows))[1:-1]
+            looked = describe(host, share, snapshot.crowd, trips, new_rows, history=history)
+            found = as_json(looked)[1:-1]
             if found:
                 parts.append(found)
         trips.settle()

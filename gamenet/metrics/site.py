@@ -1,22 +1,21 @@
-"""The status site: its pages, and how little a client may ask of it.
+"""The status site: its pages. ``connections`` has how little a client may ask of it.
 
 Layer 4. Runs on: the reactor thread.
 
-Nothing is changed by ``GET``, and a client that is slow, greedy or one of too many is cut.
+Nothing is changed by ``GET``.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from twisted.logger import Logger
-from twisted.web.http import HTTPChannel
 from twisted.web.resource import Resource
-from twisted.web.server import NOT_DONE_YET, Site
+from twisted.web.server import NOT_DONE_YET
 
 from gamenet.bridge import Bridge
 from gamenet.metrics import prometheus
-from gamenet.metrics.actions import MAX_ACTION_BYTES, Actions, Refused
+from gamenet.metrics.actions import Actions, Refused
+from gamenet.metrics.connections import API, JSON, StatusSite
 from gamenet.metrics.files import read_page
 from gamenet.metrics.guard import Access, header_of
 from gamenet.metrics.report import Report, why_not_ready
@@ -26,40 +25,12 @@ from gamenet.showing import as_json
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from twisted.internet.interfaces import IAddress, IDelayedCall
     from twisted.python.failure import Failure
     from twisted.web.http import Request
 
     from gamenet.metrics.report import Snapshot, StatusSource
 
-log = Logger()
-
-CONNECTION_SECONDS: Final = 10.0
-"""From connecting to the last byte of the answer; an absolute deadline."""
-IDLE_SECONDS: Final = 5.0
-"""Silence in the middle of a request."""
-MAX_CONNECTIONS: Final = 48
-"""At once; further ones are closed unanswered."""
-MAX_HEADER_BYTES: Final = 8_192
-"""Of a request, its first line included."""
-MAX_BODY_BYTES: Final = 1_024
-"""No page wants a body; this much is read so that the answer to it arrives. An action may have
-``MAX_ACTION_BYTES``."""
-HEADERS: Final = (
-    (b"Cache-Control", b"no-store"),
-    (b"X-Content-Type-Options", b"nosniff"),
-    (b"Referrer-Policy", b"no-referrer"),
-    (b"Cross-Origin-Resource-Policy", b"same-origin"),
-    (
-        b"Content-Security-Policy",
-        b"default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
-        b"img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-    ),
-)
-"""Of every answer: nothing is kept, guessed, framed, or loaded from elsewhere."""
-JSON: Final = b"application/json"
 TEXT: Final = b"text/plain; charset=utf-8"
-API: Final = b"/api/"
 NOT_HERE: Final = (
     "this name is not known to lead here; ask by address, or start the server with "
     "--status-host NAME"
@@ -91,7 +62,8 @@ class StatusResource(Resource):
         self._actions = Actions(service, self._access, drain, dump)
         now = service.host.now
         report = Report(service, now(), self._actions.names)
-        self._snapshots = Snapshots(report, reactor, now, self._failed)
+        self._whole = Snapshots(report, reactor, now, self._failed)
+        self._brief = Snapshots(report, reactor, now, self._failed, history=False)
         self._files = read_page()
         self._open: dict[bytes, Callable[[Request], bytes | None]] = {
             b"/healthz": self._health,
@@ -106,10 +78,7 @@ class StatusResource(Resource):
 
     def render(self, request: Request) -> Any:
         """Called by Twisted for each request; never raises."""
-        for name, value in HEADERS:
-            request.setHeader(name, value)
         request.setHeader(b"Content-Type", JSON)
-        request.responseHeaders.removeHeader(b"Server")
         body = self._safely(request, lambda: self._answer(request))
         return NOT_DONE_YET if body is None else _of_method(request, body)
 
@@ -166,7 +135,9 @@ class StatusResource(Resource):
         host = self._service.host
         if isinstance(host.sink, Bridge):
             host.sink.showing.looked_at = host.now()
-        return self._from_snapshot(request, lambda snapshot: snapshot.body)
+        is_brief = (request.args or {}).get(b"history") == [b"no"]
+        snapshots = self._brief if is_brief else self._whole
+        return self._from_snapshot(request, snapshots, lambda snapshot: snapshot.body)
 
     def _metrics(self, request: Request) -> bytes | None:
         if not prometheus.IS_THERE:
@@ -174,10 +145,13 @@ class StatusResource(Resource):
             request.setResponseCode(501)
             return prometheus.MISSING
         request.setHeader(b"Content-Type", prometheus.CONTENT_TYPE)
-        return self._from_snapshot(request, prometheus.exposition)
+        return self._from_snapshot(request, self._brief, prometheus.exposition)
 
     def _from_snapshot(
-        self, request: Request, make: Callable[[Snapshot], bytes | None]
+        self,
+        request: Request,
+        snapshots: Snapshots,
+        make: Callable[[Snapshot], bytes | None],
     ) -> bytes | None:
         """What *make* makes of a fresh snapshot; None if that takes some turns of the reactor."""
         pending = Pending(request)
@@ -188,7 +162,7 @@ class StatusResource(Resource):
             else:
                 pending.answer(self._safely(request, lambda: make(snapshot)))
 
-        self._snapshots.ask(take)
+        snapshots.ask(take)
         return pending.wait()
 
     # Actions.
@@ -247,119 +221,6 @@ def _problem(request: Request, code: int, text: str) -> bytes:
 
 def _failed(request: Request) -> bytes:
     return _problem(request, 500, "the server's log says why")
-
-
-class StatusChannel(HTTPChannel):
-    """A connection: one small request, one answer, within a deadline."""
-
-    MAX_LENGTH = MAX_HEADER_BYTES
-    totalHeadersSize = MAX_HEADER_BYTES
-    maxHeaders = 64
-    transport: Any  # more than ITransport: it can abort
-    _deadline: IDelayedCall | None = None
-    _done = False
-    _heard = False
-    _served = False
-
-    def connectionMade(self) -> None:
-        """Called by Twisted once connected."""
-        self.factory.connections += 1
-        self._deadline = self.callLater(CONNECTION_SECONDS, self._cut)
-        super().connectionMade()
-
-    def connectionLost(self, reason: Failure) -> None:  # type: ignore[override]
-        """Called by Twisted once the connection is gone."""
-        self.factory.connections -= 1
-        if self._deadline is not None:
-            self._deadline.cancel()
-            self._deadline = None
-        if self._heard and not self._served:
-            self.factory.note("sent no whole request within the limits", self.getPeer())
-        super().connectionLost(reason)
-
-    def _cut(self) -> None:
-        self._deadline = None
-        self.transport.abortConnection()
-
-    def timeoutConnection(self) -> None:
-        """Called by Twisted after too long a silence."""
-        self.transport.abortConnection()
-
-    def checkPersistence(self, request: Request, version: bytes) -> bool:
-        """One request is all, so that no client holds a connection."""
-        request.responseHeaders.setRawHeaders(b"Connection", [b"close"])
-        return False
-
-    def dataReceived(self, data: bytes) -> None:
-        """Called by Twisted with what came."""
-        self._heard = True
-        super().dataReceived(data)
-
-    def allHeadersReceived(self) -> None:
-        """A body beyond the limit, or of unknown length, is refused before it is read."""
-        is_action = self._command == b"POST" and self._path.startswith(API)
-        most = MAX_ACTION_BYTES if is_action else MAX_BODY_BYTES
-        if self.length is not None and self.length <= most:
-            headers = self.requests[-1].requestHeaders
-            if not headers.getRawHeaders(b"content-type", [b""])[0].lower().startswith(JSON):
-                # Twisted would take a form to pieces.
-                headers.removeHeader(b"content-type")
-            super().allHeadersReceived()
-            return
-        self._done = True
-        self.transport.write(
-            b"HTTP/1.1 413 Content Too Large\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
-        )
-        self.loseConnection()
-
-    def allContentReceived(self) -> None:
-        """Called by Twisted once a request is whole."""
-        self._served = True
-        super().allContentReceived()
-
-    def rawDataReceived(self, data: bytes) -> None:
-        """What follows the headers."""
-        if not self._done:
-            super().rawDataReceived(data)
-
-
-class StatusSite(Site):
-    """The site: no access log, no sessions, few connections."""
-
-    noisy = False
-    protocol: Any = StatusChannel
-
-    def __init__(self, resource: Resource, reactor: Any, service: StatusSource) -> None:
-        super().__init__(resource, timeout=IDLE_SECONDS, reactor=reactor)
-        self._service = service
-        self.connections = 0
-        """How many there are."""
-
-    def startFactory(self) -> None:
-        """Called by Twisted; the stock method would start an access log and its timer."""
-
-    def stopFactory(self) -> None:
-        """Called by Twisted."""
-
-    def buildProtocol(self, addr: IAddress | None) -> Any:
-        """Called by Twisted for each connection; None closes it."""
-        if self.connections < MAX_CONNECTIONS:
-            return super().buildProtocol(addr)
-        self.note("is one connection too many", addr)
-        return None
-
-    def note(self, what: str, peer: object) -> None:
-        """A client misbehaved: a line in the log, once in a while for each."""
-        host = self._service.host
-        address = str(getattr(peer, "host", "?"))
-        count = host.faults.note(f"status site {what}", address, host.now())
-        if count:
-            log.info(
-                "status site: {address} {what} ({count} such)",
-                address=address,
-                what=what,
-                count=count,
-            )
 
 
 def status_site(

@@ -1,4 +1,4 @@
-"""One snapshot a second for everybody who asks, and none where nobody does.
+"""One snapshot a second of a kind for everybody who asks, and none where nobody does.
 
 Layer 4. Runs on: the reactor thread.
 """
@@ -24,6 +24,7 @@ BURST: Final = 4
 class Snapshots:
     """Has snapshots made, a share in each turn of the reactor, so that no turn is long.
 
+    :param history: whether they have what was in the last 30 s of each player.
     :param now: monotonic seconds.
     :param failed: called with words for the log where the exception at hand is a defect.
     """
@@ -34,7 +35,10 @@ class Snapshots:
         reactor: Any,
         now: Callable[[], float],
         failed: Callable[[str], None],
+        *,
+        history: bool = True,
     ) -> None:
+        self._history = history
         self._failed = failed
         self._report = report
         self._reactor = reactor
@@ -55,7 +59,7 @@ class Snapshots:
             if not self._bucket.allows(1.0, self._now()) and self._newest is not None:
                 answer(self._newest)
                 return
-            self._steps = self._report.make()
+            self._steps = self._report.make(history=self._history)
             self._waiting.append(answer)
             self._step()
         else:

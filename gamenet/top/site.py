@@ -81,8 +81,15 @@ class Site:
             BrokenPipeError,
         ):
             pass  # something else listens there
+        except socket.gaierror:
+            raise NoAnswer(
+                f"there is no host named {self._host!r}; look for a slip in it, or give its number"
+            ) from None
         except OSError as error:
-            raise NoAnswer(f"cannot reach {self.name}: {error.strerror or error}") from None
+            raise NoAnswer(
+                f"cannot reach {self.name}: {error.strerror or error}; see that the machine is up "
+                "and on this network"
+            ) from None
         finally:
             page.close()
         raise NoAnswer(

@@ -42,10 +42,15 @@ class CannedSite:
         """What an action is answered."""
         self.code = 200
         """Of the answer to ``/api/status``."""
-        self.polls = 0
-        """How often the status was asked for."""
+        self.asked: list[str] = []
+        """How the status was asked for, each time."""
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self.address = f"http://127.0.0.1:{self._server.server_address[1]}/"
+
+    @property
+    def polls(self) -> int:
+        """How often the status was asked for."""
+        return len(self.asked)
 
     def __enter__(self) -> CannedSite:
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
@@ -73,9 +78,13 @@ class CannedSite:
                     self.wfile.write(body)
 
             def do_GET(self) -> None:
-                if self.path == "/api/status":
-                    site.polls += 1
-                    body = json.dumps(site.status()).encode()
+                if self.path.partition("?")[0] == "/api/status":
+                    site.asked.append(self.path)
+                    status = site.status()
+                    if self.path.endswith("?history=no"):
+                        for one in status["players"]:
+                            del one["history"]
+                    body = json.dumps(status).encode()
                     return self.answer(site.code, "application/json", body)
                 file = PAGE / (self.path[1:] or "index.html")
                 if file.parent != PAGE or not file.is_file():

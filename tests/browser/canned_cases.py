@@ -5,7 +5,7 @@ from __future__ import annotations
 import unittest
 
 from tests.browser.canned import CannedSite
-from tests.browser.made_up import MadeUpServer
+from tests.browser.made_up import POINTS, MadeUpServer
 from tests.browser.webdriver import Browser, shared
 
 HOSTILE = (
@@ -317,6 +317,49 @@ class PollTests(CannedCase):
         self.server.more = {"uptime_seconds": 1.0, "cpu_seconds": 0.1, "clock_zero": 77.0}
         self.browser.wait("1 s", lambda: "1 s" in self.browser.text("#tiles div:last-child b"))
         self.assertEqual(self.browser.text("#tiles div:nth-child(4) b"), NONE)
+
+
+class HistoryTests(CannedCase):
+    """The server tells the last 30 s once; the page goes on by itself."""
+
+    players = 1
+
+    def heights(self) -> list[str]:
+        """Of the points of the first player's round trips, the newest last."""
+        line = "return document.querySelector('#rows svg path')?.getAttribute('d') ?? ''"
+        return [point.split()[1] for point in self.browser.ask(line)[1:].split("L") if point]
+
+    def test_eachAnswerAddsAPointToWhatWasToldOnce(self) -> None:
+        before = self.browser.wait("a graph", self.heights)
+        self.assertEqual(len(before), POINTS)
+        self.wait_for_polls(2)
+        after = self.heights()
+        self.assertEqual(len(after), POINTS)
+        more = next(count for count in range(POINTS) if after[: POINTS - count] == before[count:])
+        self.assertIn(more, range(1, 10))
+        self.assertEqual(set(self.site.asked[1:]), {"/api/status?history=no"})
+        self.assertEqual(self.site.asked[0], "/api/status")
+
+    def test_afterAPauseTheyAreToldAnew(self) -> None:
+        self.browser.wait("a graph", self.heights)
+        self.site.code = 503
+        refused = self.site.polls
+        # After one, two and four seconds.
+        self.browser.wait("refusals", lambda: self.site.polls >= refused + 3)
+        self.site.code = 200
+        self.browser.wait("the server", lambda: self.browser.text("#link") == "Live")
+        self.assertIn("/api/status", self.site.asked[1:])
+
+    def test_whoComesLaterHasAGraphFromThenOn(self) -> None:
+        self.server.join(2)
+        self.wait_for_rows(2)
+        line = "return document.querySelector('tr[data-player=\"2\"] svg path')?.getAttribute('d')"
+        self.browser.wait("two points", lambda: "L" in (self.browser.ask(line) or ""))
+        self.assertLess(self.browser.ask(line).count("L"), POINTS - 1)
+
+    def complaints(self) -> list[str]:
+        """The browser itself writes down each answer that is an error."""
+        return [line for line in super().complaints() if "503 (Service" not in line]
 
 
 class SizeTests(CannedCase):

@@ -31,6 +31,11 @@ class MadeUpServer:
         for number in self.ids:
             self._field.add(number)
 
+    def join(self, number: int) -> None:
+        """One more player."""
+        self._field.add(number)
+        self.ids.append(number)
+
     def leave(self, number: int) -> None:
         """A player is there no more."""
         self.ids.remove(number)
@@ -102,6 +107,7 @@ class MadeUpServer:
             "path": "tcp" if number % 9 == 0 else "udp",
             "label": LABELS[number % len(LABELS)],
             "rtt_seconds": history[-1] / 10_000,
+            "rtt_latest_seconds": history[-1] / 10_000,
             "rtt_min_seconds": min(history) / 10_000,
             "jitter_seconds": 0.004,
             "loss_in": 0.0,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import tempfile
 import unittest
@@ -23,13 +24,14 @@ COLOURS = """
 """
 HOSTILE_NAMES = ("__proto__", "constructor", "-..-")
 HOSTILE = "<img src=x onerror=\"window.ran='img'\"><script>window.ran='script'</script>"
-GONE = re.compile(r"api/status - Failed to load resource: net::ERR_")
+GONE = re.compile(r"api/status(\?history=no)? - Failed to load resource: net::ERR_")
 
 
 class RealCase(unittest.TestCase):
     """A browser that looks at ``server``."""
 
     server: Daemon
+    folder: Path
 
     def setUp(self) -> None:
         self.browser = shared()
@@ -67,8 +69,8 @@ class PageTests(RealCase):
 
     @classmethod
     def setUpClass(cls) -> None:
-        folder = cls.enterClassContext(tempfile.TemporaryDirectory())
-        cls.server = cls.enterClassContext(daemon(Path(folder)))
+        cls.folder = Path(cls.enterClassContext(tempfile.TemporaryDirectory()))
+        cls.server = cls.enterClassContext(daemon(cls.folder))
 
     def test_aPlayerAppearsAndItsRoundTripChanges(self) -> None:
         with player(self.server.address, "ada"):
@@ -137,6 +139,29 @@ class PageTests(RealCase):
         self.browser.type("#token", TOKEN)
         self.browser.click("#say button")
         self.wait_for_answer("said to everybody")
+
+    def test_theFlightRecorderIsDumpedAndThereIsARecord(self) -> None:
+        with player(self.server.address, "ada"):
+            self.wait_for_names("ada")
+            self.browser.type("#token", TOKEN)
+            self.browser.click("#dump")
+            self.wait_for_answer("Dump: written: ")
+        answer = self.browser.text("#answers li")
+        record = Path(self.folder, answer.partition("written: ")[2])
+        lines = [json.loads(line) for line in record.read_text(encoding="ascii").splitlines()]
+        self.assertEqual((lines[0]["kind"], lines[0]["reason"]), ("record", "asked"))
+        self.assertIn("ada", str(lines))
+
+    def test_eachAnswerOfTheServerAddsAPointToTheGraphs(self) -> None:
+        with player(self.server.address, "ivy"):
+            self.wait_for_names("ivy")
+            self.browser.type("#filter", "ivy")
+            points = """
+                const row = document.querySelector("#rows tr:not([hidden])");
+                return row?.querySelector("svg path")?.getAttribute("d")?.split("L").length ?? 0;
+            """
+            first = self.browser.wait("a point", lambda: self.browser.ask(points))
+            self.browser.wait("more", lambda: self.browser.ask(points) > first + 1)
 
 
 class ServerTests(RealCase):

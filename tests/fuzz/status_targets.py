@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 CODES = frozenset({200, 400, 401, 403, 404, 405, 413, 415, 421, 429, 501, 505})
 TOKEN = "a-token-of-the-fuzzer"
 HANG_UP = 0x80
+NEXT = re.compile(rb"(?=HTTP/1\.[01] \d{3} )")
+"""Where a connection that is kept has a further answer."""
 ANSWER = re.compile(rb"HTTP/1\.[01] (\d{3}) [ -~]*\r\n((?:[!-~]+: [ -~]*\r\n)*)\r\n(.*)\Z", re.S)
 
 
@@ -91,6 +93,8 @@ class StatusTarget(Target):
             b"POST /api/ban HTTP/1.1\r\nAuthorization: Bearer a-token-of-the-fuzzer\r\n"
             b"Content-Type: application/json\r\nContent-Length: 26\r\n\r\n"
             b'{"player":1,"seconds":1e9}',
+            b"GET /healthz HTTP/1.1\r\nConnection: keep-alive\r\n\r\n" * 3,
+            b"HEAD /api/status?history=no HTTP/1.1\r\nConnection: keep-alive\r\n\r\n",
             b"GET /healthz HTTP/2.0\r\n\r\n",
             b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
             b"OPTIONS * HTTP/1.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n",
@@ -133,9 +137,11 @@ class StatusTarget(Target):
         check(not bad, "a defect", *[event.get("log_failure") for event in bad])
 
     def _check_answer(self, said: bytes) -> None:
-        said = said.removeprefix(b"HTTP/1.1 100 Continue\r\n\r\n")
-        if not said:
-            return
+        for one in NEXT.split(said.removeprefix(b"HTTP/1.1 100 Continue\r\n\r\n")):
+            if one:
+                self._check_one(one)
+
+    def _check_one(self, said: bytes) -> None:
         match = ANSWER.match(said)
         check(match, "no answer in HTTP", said[:200])
         assert match is not None

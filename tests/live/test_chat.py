@@ -130,15 +130,20 @@ def test_badNetworksOnTheWayToNowhere() -> None:
         banner, said = done.stderr.splitlines()
         assert banner.startswith("SIMULATED NETWORK wifi")
         assert said.startswith("gamenet chat: ")
+        assert said.endswith(f"; try: gamenet doctor {address} --insecure")
     done = gamenet("chat", "nobody.invalid", "--insecure", "--sim-profile", "wifi")
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == "gamenet chat: there is no host of the name 'nobody.invalid'\n"
+    assert done.stderr == (
+        "gamenet chat: there is no host of the name 'nobody.invalid'; "
+        "try: gamenet doctor nobody.invalid --insecure\n"
+    )
 
 
 def test_aRefusedNameIsOneReadableLine(address: str) -> None:
     done = gamenet("chat", address, "--user", "no such name!", "--insecure")
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith("gamenet chat: ")
+    assert done.stderr.endswith("give another one with --user\n")
     assert done.stderr.count("\n") == 1
 
 
@@ -149,12 +154,15 @@ def test_aServerThatIsNotThereIsOneReadableLine() -> None:
         done = gamenet("chat", address, "--user", "ada", "--insecure")
         assert (done.returncode, done.stdout) == (1, "")
         assert done.stderr.startswith("gamenet chat: ")
+        assert done.stderr.endswith(f"; try: gamenet doctor {address} --insecure\n")
         assert done.stderr.count("\n") == 1
         done = gamenet("bots", address, "--count", "2", "--seconds", "1", "--insecure", "--json")
         report = json.loads(done.stdout)
         assert done.returncode == 1
         assert (report["bots"], report["joined"]) == (2, 0)
         assert report["errors"] == 2
+        assert report["error_lines"][0].startswith("nobody joined: no server answers at ")
+        assert report["error_lines"][0].endswith(f"; try: gamenet doctor {address} --insecure")
 
 
 OTHER_GAME = """

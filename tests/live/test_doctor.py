@@ -18,6 +18,7 @@ import time
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
+from unittest.mock import patch
 
 import pytest
 import pytest_twisted
@@ -26,11 +27,13 @@ from twisted.internet.threads import deferToThread
 import gamenet
 from gamenet.certificates import make_certificate
 from gamenet.cli import main
-from gamenet.doctor.check import NAMES
+from gamenet.doctor.check import NAMES, TITLES
 from gamenet.doctor.probe import IS_LINUX
+from gamenet.doctor.show import Nothing
 from gamenet.proxy import Proxy
 from gamenet.tickets import TicketIssuer, make_key, read_private_key
 from tests.certificates import Authority, expired, write
+from tests.live.daemon import Daemon
 from tests.live.processes import HANGS_SECONDS, ROOT
 from tests.testing.games import walk
 
@@ -82,7 +85,8 @@ def doctor(*arguments: str) -> Told:
         assert check["text"]
         assert bool(check["fix"]) == (check["verdict"] in ("warning", "failed")), check
     well = all(check["verdict"] in ("ok", "not tried") for check in report["checks"])
-    assert (report["well"], status) == (well, 0 if well else 1)
+    failed = any(check["verdict"] == "failed" for check in report["checks"])
+    assert (report["well"], status) == (well, int(failed))
     return Told(status, report["summary"], {check["name"]: check for check in report["checks"]})
 
 
@@ -294,10 +298,11 @@ def test_datagrams_that_pass_only_in_fragments() -> None:
     # To the session's own socket nothing is forbidden, to that of the doctor fragments are.
     with served_by(Relay(most_of_others=1_030)) as served:
         told = doctor(served.address, "--insecure")
-    assert told.failed() == []
-    assert told.verdicts("udp", "mtu") == ["ok", "warning"]
-    assert told.checks["mtu"]["figures"]["payload_up"] == 1_024
-    assert told.summary.startswith("You can play, for the game works through UDP")
+        assert told.failed() == []
+        assert told.verdicts("udp", "mtu") == ["ok", "warning"]
+        assert told.checks["mtu"]["figures"]["payload_up"] == 1_024
+        assert told.summary.startswith("You can play, for the game works through UDP")
+        assert told.status == 0
 
 
 @on_a_game_thread
@@ -449,12 +454,51 @@ def test_servers_that_say_no() -> None:
     with gamenet.GameServer(HERE, game=bouncer, insecure=True) as served:
         told = doctor(served.address, "--insecure")
         assert told.summary.startswith(
-            f"You cannot stay on {served.address}: the session ended: not"
+            f"You cannot stay on {served.address}: the server ended the session during the "
         )
+        assert "check: not today" in told.summary
         assert len(told.failed()) == 1
         told = doctor(served.address, "--insecure")
         assert told.checks["join"]["figures"]["refusal"] == "BANNED"
         assert "banned" in told.summary
+
+
+@pytest.mark.parametrize("step", ["rtt", "fallback"])
+@on_a_game_thread
+def test_a_server_that_dies_is_not_blamed_on_the_path(tmp_path: Path, step: str) -> None:
+    def begins(self: Nothing, name: str) -> None:
+        if name == step:
+            daemon.signal(signal.SIGKILL)
+            daemon.wait()
+
+    with (
+        Daemon(tmp_path) as daemon,
+        patch.object(Nothing, "begins", begins),
+        patch("gamenet.doctor.visit.RETURN_SECONDS", 0.2),
+    ):
+        told = doctor(daemon.address, "--insecure")
+        place = daemon.address
+    assert told.failed() == [step]
+    assert told.checks[step]["figures"]["ended"]
+    title = TITLES[step]
+    assert told.summary.startswith(
+        f"You cannot stay on {place}: the server went away during the {title} check: nothing"
+    )
+    assert "stopped or has crashed" in told.summary
+    assert set(told.verdicts(*NAMES[NAMES.index(step) + 1 :])) <= {"not tried"}
+
+
+@on_a_game_thread
+def test_a_server_that_is_stopped_says_so() -> None:
+    def begins(self: Nothing, name: str) -> None:
+        if name == "rtt":
+            served.stop()
+
+    with server() as served, patch.object(Nothing, "begins", begins):
+        told = doctor(served.address, "--insecure", "--seconds", "30")
+    assert told.failed() == ["rtt"]
+    assert "ended the session during the round trip check: " in told.summary
+    assert "try again in a few minutes" in told.summary
 
 
 @on_a_game_thread

@@ -104,12 +104,14 @@ def test_theyPlayWithTheHooksOfTheirClass(tmp_path: Path) -> None:
         done = bots(tmp_path, daemon.address, "--bot", "runners:Elsewhere", "--count", "1")
         assert done.returncode == 1
         assert "could not join: REFUSED" in done.stdout
+        assert "nobody joined: That server runs a different game; fix: the address" in done.stdout
 
 
 def test_whatIsNoBotIsRefusedInOneLine(tmp_path: Path) -> None:
     (tmp_path / "runners.py").write_text(textwrap.dedent(RUNNERS))
     for path, text in (
         ("runners", "'runners' is not module:attribute, such as mygame:Runner"),
+        ("", "'' is not module:attribute, such as mygame:Runner"),
         ("runners:function", "runners:function is not a class made from gamenet.bots.Bot"),
         ("runners:Walker", "module 'runners' has no 'Walker'"),
         ("nowhere:Runner", "cannot import 'nowhere'"),

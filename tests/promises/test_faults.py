@@ -2103,7 +2103,8 @@ class ProcessTests(FaultCase):
         self.assertEqual(cli.main(chats), 1)
         FileTests.strike_file(self, "readline", os_error("EIO"), "cli")  # type: ignore[arg-type]
         self.assertEqual(cli.main(chats), 1)
-        said = f"gamenet chat: cannot read {__file__}: Input/output error\n"
+        said = f"gamenet chat: cannot read {__file__}: Input/output error; name a file that you "
+        said += "may read\n"
         self.assertEqual(self.err.getvalue(), 2 * said)
 
     @row(
@@ -2120,9 +2121,9 @@ class ProcessTests(FaultCase):
         self.patch(sys, "stdin", stdin)
         held: list[chat.LineReader] = []
         talks = SimpleNamespace(run=lambda interrupted: 0)
-        self.patch(chat, "Conversation", lambda client, lines, out: held.append(lines) or talks)
+        self.patch(chat, "Conversation", lambda _, lines, *rest: held.append(lines) or talks)
         client: Any = None
-        self.assertEqual(chat._run_chat(client, lambda: False), 0)
+        self.assertEqual(chat._run_chat(client, lambda: False, ""), 0)
         self.assertTrue(held[0].ended)
 
     @row()
@@ -2297,7 +2298,7 @@ class ProcessTests(FaultCase):
     @row(at("metrics.snapshots.Snapshots._step", "except Exception"))
     def test_a_snapshot_for_the_status_site(self) -> None:
         made = self.callback(then=lambda: iter(["a snapshot"]))
-        report: Any = SimpleNamespace(make=lambda: (made() for _ in range(1)), took=None)
+        report: Any = SimpleNamespace(make=lambda *, history: (made() for _ in range(1)), took=None)
         snapshots = Snapshots(report, None, lambda: 0.0, Logger().failure)
         told: list[Any] = []
         snapshots.ask(told.append)

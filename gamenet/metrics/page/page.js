@@ -4,6 +4,7 @@
 
 import { showActions } from "./actions.js";
 import { $, say } from "./elements.js";
+import { isBehind, keepHistories } from "./history.js";
 import { showMap } from "./map.js";
 import { showPlayers } from "./players.js";
 import { showServer } from "./server.js";
@@ -15,6 +16,7 @@ const ANSWER_MS = 5000;
 const BACKOFF_MS = [1000, 2000, 4000, 8000, 15000];
 
 let last = null; // the newest status
+let answered = 0; // when it came
 let timer = 0;
 let asking = false;
 let failures = 0; // in a row
@@ -27,7 +29,8 @@ async function poll() {
   let now = null;
   let wait = 0;
   try {
-    now = await ask();
+    now = await ask(!last || isBehind(performance.now() - answered));
+    answered = performance.now();
     failures = 0;
     wait = document.hidden ? HIDDEN_POLL_MS : POLL_MS;
   } catch (problem) {
@@ -41,8 +44,8 @@ async function poll() {
   if (now) show(now);
 }
 
-async function ask() {
-  const reply = await fetch("api/status", {
+async function ask(withHistories) {
+  const reply = await fetch(withHistories ? "api/status" : "api/status?history=no", {
     cache: "no-store", redirect: "error", signal: AbortSignal.timeout(ANSWER_MS),
   });
   if (!reply.ok) throw new RangeError(`the status site answers ${reply.status}`);
@@ -69,6 +72,7 @@ function show(now) {
   // There is nothing to compare with at first, nor after a restart.
   const isSame = last && now.uptime_seconds > last.uptime_seconds && now.clock_zero === last.clock_zero;
   const was = isSame ? last : now;
+  keepHistories(now, isSame);
   last = now;
   showServer(now, was, now.uptime_seconds - was.uptime_seconds);
   showActions(now.actions ?? []);
