@@ -14,6 +14,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
 from twisted.internet.error import CannotListenError
+from twisted.logger import Logger
 
 from gamenet.addresses import is_loopback, join_address, unmapped
 from gamenet.core import frames
@@ -34,6 +35,7 @@ from gamenet.core.beacon import (
     encode_query,
 )
 from gamenet.errors import WireError
+from gamenet.faults import DEFECT
 from gamenet.lan import EVERYWHERE_IPV6, Interface, LanProtocol, interfaces, open_port
 
 if TYPE_CHECKING:
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
 
     from gamenet.core.path import Address
 
+log = Logger()
 FIRST_PAUSES: Final = (0.25, 0.5)
 """Between the first queries; on Wi-Fi the first one is often lost."""
 PAUSE_SECONDS: Final = 2.0
@@ -139,6 +142,13 @@ class SeekerProtocol(LanProtocol):
 
     def __init__(self, heard: Callable[[bytes, Address], None]) -> None:
         self._heard = heard
+        self._has_failed = False
+
+    def defect(self) -> None:
+        """A datagram met a defect of ours: logged once, for its sender can send more."""
+        if not self._has_failed:
+            self._has_failed = True
+            log.failure(DEFECT)
 
     def datagramReceived(self, data: bytes, addr: Address) -> None:
         """A datagram came."""
@@ -265,7 +275,9 @@ class Seeker:
         self._publish()
 
     def _publish(self) -> None:
-        self._publishing = None
+        waiting, self._publishing = self._publishing, None
+        if waiting is not None and waiting.active():
+            waiting.cancel()
         found = (entry.found() for entry in self._entries.values())
         self.found = tuple(sorted(found, key=lambda each: (each.name.casefold(), each.address)))
 
