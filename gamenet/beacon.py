@@ -12,6 +12,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
 from twisted.cred.credentials import IAnonymous
+from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
 from twisted.internet.error import CannotListenError
 from twisted.logger import Logger
 
@@ -73,7 +74,7 @@ class _Asker:
         self.tokens: deque[bytes] = deque(maxlen=REMEMBERED_TOKENS)
 
 
-class _Ear(LanProtocol):
+class BeaconProtocol(LanProtocol):
     """One socket of a beacon."""
 
     def __init__(self, beacon: Beacon) -> None:
@@ -139,8 +140,8 @@ class Beacon:
                 self._start()
 
     def _start(self) -> None:
-        self._is_on = True
         self._server_id = self.host.random_bytes(SERVER_ID_BYTES)
+        self._is_on = True
         hosts = self._listening.hosts
         self._is_local = all(map(is_loopback, hosts))
         failures = [self._open(is_ipv6, hosts) for is_ipv6 in (False, True)]
@@ -165,16 +166,18 @@ class Beacon:
                 "--insecure, and no --listen of 127.0.0.1 or ::1"
             )
 
-    def stop(self) -> None:
-        """Answer no more; repeatable."""
+    def stop(self) -> Deferred[Any]:
+        """Answer no more; repeatable.
+
+        :returns: fires when no port is left.
+        """
         self._is_on = False
         if self._next_look is not None:
             self._next_look.cancel()
             self._next_look = None
         ports = {*self._ears.values(), *self._mouths.values()}
         self._ears, self._mouths, self._joined = {}, {}, set()
-        for port in ports:
-            port.stopListening()
+        return DeferredList([maybeDeferred(port.stopListening) for port in ports])
 
     def _open(self, is_ipv6: bool, hosts: list[str]) -> str:
         """Open what hears and what answers in one family, if players can come by it.
@@ -188,7 +191,7 @@ class Beacon:
         try:
             self._ears[is_ipv6] = ear = self._port(everywhere)
             # From a socket that hears everywhere, the system answers by whatever address is best.
-            is_everywhere = everywhere in hosts or not named
+            is_everywhere = not named or ear.getHost().host in hosts
             self._mouths[is_ipv6] = ear if is_everywhere else self._port(named[0])
         except (CannotListenError, OSError) as error:
             opened = self._ears.pop(is_ipv6, None)
@@ -199,7 +202,7 @@ class Beacon:
         return ""
 
     def _port(self, host: str) -> Any:
-        return open_port(self._reactor, _Ear(self), host, PORT, shared=True)
+        return open_port(self._reactor, BeaconProtocol(self), host, PORT, shared=True)
 
     def _look(self) -> None:
         """Hear the group on every network that is up; later ones are found later."""

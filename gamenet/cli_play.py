@@ -64,7 +64,7 @@ def add_play(commands: Any) -> None:
         help="have such a server found on this network under a name",
     )
     play.add_argument(
-        "--map", default="", metavar="FILE", help="another drawing of the field, .tmx"
+        "--map", type=named("a file"), metavar="FILE", help="another drawing of the field, .tmx"
     )
     play.add_argument(
         "--size", type=_size, default=(960, 540), metavar="WxH", help="of the window (960x540)"
@@ -85,7 +85,9 @@ def run(arguments: argparse.Namespace, interrupted: Callable[[], bool]) -> None:
     if missing:
         packages = " and ".join(NEEDED[name] for name in missing)
         raise ConfigError(
-            "", f"the game needs {packages}, which is not installed: pip install 'gamenet[play]'"
+            "",
+            f"the game needs {packages}, which this Python does not have: "
+            "pip install 'gamenet[play]'",
         )
     os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")  # its greeting on standard output
     from gamenet.play.app import Window

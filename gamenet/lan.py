@@ -23,6 +23,10 @@ DATAGRAMS_PER_TURN: Final = 64
 BUFFER_BYTES: Final = 65_536
 """Asked of the kernel for each direction."""
 MOST_INTERFACES: Final = 64
+SO_REUSEPORT: int | None = (
+    None if sys.platform == "linux" else getattr(socket, "SO_REUSEPORT", None)
+)
+"""BSD and macOS want it for a port that several programs hear; Linux and Windows do without."""
 EVERYWHERE: Final = "0.0.0.0"
 EVERYWHERE_IPV6: Final = "::"
 _NUMBER: Final = Struct("@I")
@@ -143,9 +147,8 @@ def _bound(host: str, port: int, shared: bool) -> socket.socket:
         made.setblocking(False)
         if shared:
             made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            if sys.platform != "linux" and hasattr(socket, "SO_REUSEPORT"):
-                # BSD and macOS want it as well; on Linux it would keep other users' servers out.
-                made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            if SO_REUSEPORT is not None:
+                made.setsockopt(socket.SOL_SOCKET, SO_REUSEPORT, 1)
         if is_ipv6:
             made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         else:

@@ -10,11 +10,12 @@ import secrets
 import socket
 from collections import deque
 from dataclasses import dataclass
+from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
 from twisted.internet.error import CannotListenError
 
-from gamenet.addresses import join_address, unmapped
+from gamenet.addresses import is_loopback, join_address, unmapped
 from gamenet.core import frames
 from gamenet.core.beacon import (
     BROADCAST,
@@ -133,7 +134,7 @@ def _rank(host: str) -> int:
     return 3 if address.is_loopback else 2
 
 
-class _Asker(LanProtocol):
+class SeekerProtocol(LanProtocol):
     """One way into the network, and what comes back by it."""
 
     def __init__(self, heard: Callable[[bytes, Address], None]) -> None:
@@ -157,6 +158,7 @@ class Seeker:
         *,
         ways: Callable[[], list[Interface]] = interfaces,
         random_bytes: Callable[[int], bytes] = secrets.token_bytes,
+        now: Callable[[], float] = monotonic,
     ) -> None:
         self.found: tuple[Found, ...] = ()
         """By name, then by address."""
@@ -166,6 +168,7 @@ class Seeker:
         self._game = game
         self._ways = ways
         self._random_bytes = random_bytes
+        self._now = now
         self._tokens: deque[bytes] = deque(maxlen=KEPT_TOKENS)
         self._pauses = iter(FIRST_PAUSES)
         self._ports: dict[Interface | None, Any] = {}
@@ -209,7 +212,7 @@ class Seeker:
             if port is not None and port.connected:
                 continue
             try:
-                self._ports[way] = open_port(self._reactor, _Asker(self._heard), host)
+                self._ports[way] = open_port(self._reactor, SeekerProtocol(self._heard), host)
             except (CannotListenError, OSError):
                 self._ports.pop(way, None)
 
@@ -242,7 +245,7 @@ class Seeker:
             entry = self._entries[key] = _Entry(answer)
         entry.answer = answer
         if host in entry.hosts or len(entry.hosts) < MAX_HOSTS_PER_SERVER:
-            entry.hosts[host] = self._reactor.seconds()
+            entry.hosts[host] = self._now()
         if self._publishing is None:
             self._publishing = self._reactor.callLater(PUBLISH_SECONDS, self._publish)
 
@@ -253,7 +256,7 @@ class Seeker:
 
     def _forget(self) -> None:
         """Drop what has not answered for long."""
-        long_ago = self._reactor.seconds() - FORGET_SECONDS
+        long_ago = self._now() - FORGET_SECONDS
         for key, entry in list(self._entries.items()):
             for host in [host for host, when in entry.hosts.items() if when < long_ago]:
                 del entry.hosts[host]
@@ -268,12 +271,20 @@ class Seeker:
 
 
 def _targets(way: Interface) -> Iterator[Any]:
-    """Whom to ask: the group, and who hears no multicast, by broadcast."""
+    """Whom to ask: the group, and who hears no multicast, by broadcast.
+
+    On this machine also straight: some systems have neither there, and then one server is found.
+    """
     if way.is_ipv6:
         yield (GROUP_IPV6, PORT, 0, way.number)
+        yield ("::1", PORT, 0, 0)
         return
     yield (GROUP, PORT)
-    yield (LOOPBACK_BROADCAST if way.address.startswith("127.") else BROADCAST, PORT)
+    if is_loopback(way.address):
+        yield (LOOPBACK_BROADCAST, PORT)
+        yield ("127.0.0.1", PORT)
+    else:
+        yield (BROADCAST, PORT)
 
 
 def _host(address: Address) -> str:

@@ -304,7 +304,6 @@ class GameServerService(Service):
     def _stop(self) -> Generator[Deferred[Any], Any, None]:
         host = self.host
         self._warning.stop()
-        self._beacon.stop()
         if self._drain is not None:
             self._drain.cancel()
         host.refuse_newcomers()
@@ -313,6 +312,7 @@ class GameServerService(Service):
         if self.bridge is not None:
             self.bridge.close()
         closing = self._listening.close()
+        dark = self._beacon.stop()
         if self._game_done is not None:
             try:
                 yield self._game_done.addTimeout(self.config.stop_seconds, self._reactor)
@@ -323,6 +323,7 @@ class GameServerService(Service):
                     seconds=self.config.stop_seconds,
                 )
         yield closing
+        yield dark
         if self._portal is not None:
             yield self._portal.stop()
         yield host.when_idle()
