@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 import pygame
 
 from gamenet.play.controls import Action
+from gamenet.play.lettering import inked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -59,7 +60,7 @@ def write(
     :param at: its upper left corner, or the middle of its upper edge if it is *centred*.
     :returns: where it is.
     """
-    drawn = font(size).render(text.replace("\0", ""), True, colour)
+    drawn = inked(font(size), text, colour)
     rect = drawn.get_rect(midtop=at) if centred else drawn.get_rect(topleft=at)
     surface.blit(drawn, rect)
     return rect
@@ -253,7 +254,7 @@ def draw_typed(
     pygame.draw.rect(surface, NIGHT, box, border_radius=6)
     pygame.draw.rect(surface, edge, box, 3 if focused else 1, border_radius=6)
     inner = box.inflate(-20, 0)
-    drawn = font(NORMAL).render(text or hint, True, INK if text else EDGE)
+    drawn = inked(font(NORMAL), text or hint, INK if text else EDGE)
     top = inner.centery - drawn.get_height() // 2
     clip = surface.get_clip()
     surface.set_clip(inner.clip(clip))
