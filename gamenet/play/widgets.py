@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 import pygame
 
 from gamenet.play.controls import Action
+from gamenet.play.lettering import inked
 from gamenet.play.writing import (
     ACCENT,
     EDGE,
@@ -162,7 +163,7 @@ def draw_typed(
     pygame.draw.rect(surface, NIGHT, box, border_radius=6)
     pygame.draw.rect(surface, edge, box, 3 if focused else 1, border_radius=6)
     inner = box.inflate(-20, 0)
-    drawn = font(NORMAL).render(text or hint, True, INK if text else EDGE)
+    drawn = inked(font(NORMAL), text or hint, INK if text else EDGE)
     top = inner.centery - drawn.get_height() // 2
     clip = surface.get_clip()
     surface.set_clip(inner.clip(clip))

@@ -11,6 +11,8 @@ from typing import Final
 
 import pygame
 
+from gamenet.play.lettering import inked
+
 Colour = tuple[int, int, int]
 
 # Told apart by lightness as well as by colour, for those who see colours differently.
@@ -52,7 +54,7 @@ def write(
     :param at: its upper left corner, or the middle of its upper edge if it is *centred*.
     :returns: where it is.
     """
-    drawn = font(size).render(text.replace("\0", ""), True, colour)
+    drawn = inked(font(size), text, colour)
     rect = drawn.get_rect(midtop=at) if centred else drawn.get_rect(topleft=at)
     surface.blit(drawn, rect)
     return rect

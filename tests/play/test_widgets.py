@@ -55,14 +55,18 @@ class WrappingTests(DrawnCase):
     def test_nothing_is_no_line(self) -> None:
         self.assertEqual(wrapped("   ", 100), ())
 
+    def test_what_has_no_width_is_drawn_as_nothing(self) -> None:
+        rect = writing.write(self.surface, "\u200d\u200d\0", (10, 10))
+        self.assertEqual(rect.width, 0)
+
     @given(st.text(max_size=60))
     def test_any_text_can_be_drawn(self, text: str) -> None:
-        try:
-            text.encode()
-        except UnicodeEncodeError:
-            return  # half a character, which chat does not let through
         pygame.font.init()
         writing.write_lines(pygame.Surface((100, 100)), text, (0, 0), 80)
+
+    def test_what_pygame_has_no_picture_of_is_drawn_as_nothing(self) -> None:
+        for text in ("", "\0", "\u200b", "\u034f", "\ud800", "\u200d" * 90):
+            self.assertEqual(widgets.write(self.surface, text, (5, 5)).width, 0, repr(text))
 
 
 class FieldTests(DrawnCase):
