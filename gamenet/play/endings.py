@@ -30,7 +30,7 @@ class Over(NamedTuple):
     """Lines that the player has said, and that may have reached nobody."""
 
 
-def why(event: Disconnected) -> str:
+def in_words(event: Disconnected) -> str:
     """Why it is over, as a sentence."""
     text = farewell(event.reason, event.text, event.refusal)
     if event.reason is DisconnectReason.KICKED and event.text:

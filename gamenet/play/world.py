@@ -21,7 +21,7 @@ from gamenet.events import (
     Suspended,
     Unreliable,
 )
-from gamenet.play.endings import Over, why
+from gamenet.play.endings import Over, in_words
 from gamenet.play.heroes import OtherHeroes, OwnHero
 from gamenet.play.sight import Sight
 from gamenet.play.talk import Talk
@@ -133,7 +133,7 @@ class World:
                 self.talk.note(f"connected again after {away_seconds:.1f} seconds", now)
             case Disconnected():
                 self.over = Over(
-                    why(event),
+                    in_words(event),
                     self._is_in,
                     event.reason.orderly,
                     event.refusal,
