@@ -9,6 +9,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 FUZZER := $(VENV)/.fuzzer-installed
 PLOTTER := $(VENV)/.plotter-installed
+ENGINES := $(VENV)/.engines-installed
 # What gamenet is measured beside, in an environment of its own.
 PEERS_VENV := .venv-peers
 PEER_PACKAGES := pyenet aioquic mpgameserver websockets
@@ -29,12 +30,13 @@ OUT ?= benchmarks/results/latest.json
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help demo test fuzz check bench-quick bench-trust flood soak docs plots clean distclean setup dist format \
-	style types layers packaging compiled compiled-copy news bench peers test-browser screenshots
+	style types layers packaging compiled compiled-copy news bench peers test-browser test-recipes engines screenshots
 
 help:
 	@echo 'make demo         play: a server and 50 bots for 20 seconds, and what was measured'
 	@echo 'make test         the test suite under pytest, then under trial; JOBS=4 tests at a time'
 	@echo 'make test-browser look at the live page in a real, headless Chromium'
+	@echo 'make test-recipes play the recipes for arcade and Panda3D, without a screen'
 	@echo 'make fuzz         throw SECONDS=600 of damaged input at every parser'
 	@echo 'make check        everything that must hold before a change goes in, tests included'
 	@echo 'make bench        a table: gamenet beside its peers; WORKLOADS="W1 W3" RUNS=5 OUT=file.json'
@@ -117,6 +119,17 @@ test: $(STAMP)
 # Not part of `make test`, which needs no browser.
 test-browser: $(STAMP)
 	@$(BIN)/python -m tests.browser
+
+# Not part of `make test`, which needs no engines: they are large.
+test-recipes: $(ENGINES)
+	@$(BIN)/python -m tests.recipes
+
+engines: $(ENGINES)
+
+$(ENGINES): $(STAMP)
+	@echo "Installing the engines of the recipes into $(VENV)"
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --editable '.[recipes]'
+	@touch $@
 
 # The kept inputs are run by `make test`, everywhere and without the fuzzer.
 fuzz: $(FUZZER)
