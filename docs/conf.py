@@ -1,5 +1,6 @@
 """How Sphinx builds the documentation: ``make docs``."""
 
+import os
 import runpy
 import sys
 from pathlib import Path
@@ -20,6 +21,7 @@ highlight_language = "python"
 
 # The docstrings are reST already; types are in the signatures, as in the code.
 sys.path.insert(0, str(ROOT))
+os.environ["PYGAME_HIDE_SUPPORT_PROMPT"] = "1"
 autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"
 autodoc_default_options = {"members": True}

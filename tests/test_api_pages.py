@@ -10,6 +10,7 @@ from pathlib import Path
 from twisted.trial.unittest import SynchronousTestCase
 
 import gamenet
+import gamenet.discovery
 import gamenet.testing
 from gamenet.bots import Bot
 from gamenet.interest import Interest, Priorities
@@ -33,7 +34,7 @@ def documented() -> set[str]:
 
 class ApiPagesTests(SynchronousTestCase):
     def test_every_exported_name_has_an_entry(self) -> None:
-        for module in (gamenet, gamenet.testing):
+        for module in (gamenet, gamenet.testing, gamenet.discovery):
             names = {f"{module.__name__}.{name}" for name in module.__all__}
             self.assertEqual(names - documented(), set())
 

@@ -39,6 +39,7 @@ class CommandLineTests(SynchronousTestCase):
             "demo",
             "bots",
             "chat",
+            "play",
             "proxy",
             "cert",
             "passwd",

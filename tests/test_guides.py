@@ -18,7 +18,7 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 import gamenet
-from gamenet import ServerConfig
+from gamenet import ServerConfig, cli
 from gamenet.smooth.prediction import MAX_KEPT
 from gamenet.testing import Simulation
 from gamenet.verbs import RELIABLE, STATE, UNRELIABLE
@@ -76,6 +76,13 @@ class PagesTests(SynchronousTestCase):
         listed = re.findall(r"^   ([a-z-]+)$", (DOCS / "guides/index.rst").read_text(), re.M)
         names = [page.stem for page in PAGES if page.stem != "index"]
         self.assertEqual(sorted(listed), names)
+
+    def test_the_commands_are_known(self) -> None:
+        known = cli._parser().format_help()
+        for page in (*PAGES, DOCS / "when-not.rst"):
+            text = page.read_text(encoding="utf-8")
+            for command in re.findall(r"(?:^ +|``)gamenet (\w+)", text, re.MULTILINE):
+                self.assertIn(command, known, page.name)
 
     def test_the_figures_are_those_of_the_code(self) -> None:
         """The table "How big, how often", row by row."""
@@ -286,6 +293,22 @@ class SharedTests(ExampleTests):
             board = json.loads(json.dumps(simulation.game.board()))
             self.assertEqual([len(row) for row in board["walls"]], [board["width"]] * 18)
             self.assertEqual({hero["name"] for hero in board["heroes"]}, {"fox", "owl"})
+
+    def test_the_robot_takes_the_first_orchard_or_says_what_to_do(self) -> None:
+        [robot] = self.load(GUIDES, "robot")
+        asked: list[str] = []
+        answers = [[SimpleNamespace(address="10.0.0.1:7777")], []]
+
+        def find(seconds: float, *, game: str) -> list[SimpleNamespace]:
+            asked.append(game)
+            return answers.pop(0)
+
+        self.patch(robot, "find", find)
+        self.assertEqual(robot.server_of_the_class(), "10.0.0.1:7777")
+        stopped = self.assertRaises(SystemExit, robot.server_of_the_class)
+        self.assertIn("Ask for its address", str(stopped))
+        [orchard] = self.load(GUIDES, "orchard")
+        self.assertEqual(asked, [orchard.Orchard.game_name] * 2)
 
     def test_apples_are_kept_over_a_restart_and_each_minute(self) -> None:
         file = Path(self.mktemp())

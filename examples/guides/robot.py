@@ -2,6 +2,7 @@
 import sys
 
 import gamenet
+from gamenet.discovery import find
 from orchard import DOWN, LEFT, MESSAGES, PICK, RIGHT, STEP, UP, View
 
 
@@ -42,8 +43,16 @@ def play(client, most=1_000_000):
     return picked
 
 
+def server_of_the_class():
+    """The address of the first orchard in this network."""
+    found = find(2.0, game="orchard/1")
+    if not found:
+        sys.exit("No server answers. Ask for its address, and write it behind your name.")
+    return found[0].address
+
+
 if __name__ == "__main__":
-    address, name = sys.argv[1:]
+    name, address = sys.argv[1], sys.argv[2] if len(sys.argv) > 2 else server_of_the_class()
     with gamenet.GameClient(
         address, user=name, game_name="orchard/1", messages=MESSAGES
     ) as client:
