@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     import pygame
 
     from gamenet.client_facade import GameClient
+    from gamenet.discovery import Found
     from gamenet.play.controls import Action, Controls
     from gamenet.play.hosting import Hosting
     from gamenet.play.sight import Sight
     from gamenet.play.world import Over, World
-    from gamenet.seeking import Found
 
 
 class Wish(NamedTuple):

@@ -31,8 +31,8 @@ from gamenet.play.world import sentence
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from gamenet.discovery import Found
     from gamenet.play.world import Over
-    from gamenet.seeking import Found
 
 MOST_ADDRESS_CHARACTERS: Final = 400
 MOST_PASSWORD_CHARACTERS: Final = 256
