@@ -229,6 +229,9 @@ class GameThread:
             if request.code not in (None, 0):
                 self.failed = True
                 log.error("the game gave up: {code!r}", code=request.code)
+        except ConfigError as refusal:
+            self.failed = True
+            log.error("the game refuses its options: {refusal}", refusal=str(refusal))
         except BaseException:
             # Whatever it is, the thread is over and somebody must hear why.
             self.failed = True

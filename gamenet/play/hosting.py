@@ -86,7 +86,13 @@ class Hosting:
     def _run(self) -> None:
         try:
             beacon = self.beacon if self.announced else ""
-            server = GameServer(self._port, game=game.main, beacon=beacon, **self._trust())
+            server = GameServer(
+                self._port,
+                game=game.main,
+                beacon=beacon,
+                options={"start": game.TOGETHER},
+                **self._trust(),
+            )
             server.start()
         except GamenetError as error:
             self.problem = sentence(f"no server can be started here: {error}")
