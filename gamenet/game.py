@@ -115,7 +115,13 @@ def game(
     messages: Sequence[type[Message]] = (),
     input_bits: int = 16,
 ) -> Callable[[FunctionT], FunctionT]:
-    """Give a game function the settings that a :class:`Game` has as attributes."""
+    """Give a game function the settings that a :class:`Game` has as attributes.
+
+    :param game_name: name and version, compared when a client joins.
+    :param tick_rate: ticks a second.
+    :param messages: the typed messages that travel.
+    :param input_bits: buttons of an input, 1 to 64.
+    """
 
     def decorate(function: FunctionT) -> FunctionT:
         values = (game_name, tick_rate, tuple(messages), input_bits)

@@ -219,24 +219,35 @@ class Field:
         return seen
 
     def _walk(self, hero: Hero) -> None:
-        buttons = hero.buttons
-        right = bool(buttons & RIGHT) - bool(buttons & LEFT)
-        down = bool(buttons & DOWN) - bool(buttons & UP)
-        hero.walking = bool(right or down)
-        if not hero.walking:
-            return
-        length = DIAGONAL_UNITS if right and down else WALK_UNITS
-        if right:
-            hero.facing = FACING_RIGHT if right > 0 else FACING_LEFT
-            hero.x = _slide(hero.x, right * length, hero.y, _OPEN_BY_COLUMN)
-        if down:
-            hero.facing = hero.facing if right else (FACING_DOWN if down > 0 else FACING_UP)
-            hero.y = _slide(hero.y, down * length, hero.x, _OPEN_BY_ROW)
+        hero.x, hero.y, hero.facing, hero.walking = walked(
+            hero.x, hero.y, hero.facing, hero.buttons
+        )
         cell = _cell(hero.x, hero.y)
         if cell != hero.cell:
             del self._cells[hero.cell][hero.id]
             self._cells.setdefault(cell, {})[hero.id] = hero
             hero.cell = cell
+
+
+def walked(x: int, y: int, facing: int, buttons: int) -> tuple[int, int, int, bool]:
+    """One step of a hero: the same on the server, which decides, and on a client that predicts.
+
+    :param x: units from the left edge of the map, a place where a hero fits.
+    :param y: units from its upper edge.
+    :returns: x, y and facing after it, and whether the hero walks, be it against a wall.
+    """
+    right = bool(buttons & RIGHT) - bool(buttons & LEFT)
+    down = bool(buttons & DOWN) - bool(buttons & UP)
+    if not (right or down):
+        return x, y, facing, False
+    length = DIAGONAL_UNITS if right and down else WALK_UNITS
+    if right:
+        facing = FACING_RIGHT if right > 0 else FACING_LEFT
+        x = _slide(x, right * length, y, _OPEN_BY_COLUMN)
+    if down:
+        facing = facing if right else (FACING_DOWN if down > 0 else FACING_UP)
+        y = _slide(y, down * length, x, _OPEN_BY_ROW)
+    return x, y, facing, True
 
 
 def _slide(position: int, step: int, across: int, lines: tuple[bytes, ...]) -> int:

@@ -13,7 +13,8 @@ checked against the map, so a client sees at once if a server ever let a hero in
 Numbers are in network byte order, positions in units of 1/256 tile.
 
 Numbered reliable messages (:mod:`gamenet.demo.ledger`) go back to their sender as they came, so
-that bots can tell what became of each.
+that bots can tell what became of each. Who asks (:mod:`gamenet.demo.names`) is told the names of
+the heroes in view.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from gamenet.demo.field import (
     fits,
 )
 from gamenet.demo.ledger import MAGIC as NUMBERED
+from gamenet.demo.names import Names
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -74,6 +76,7 @@ def main(server: gamenet.GameServer) -> None:
     """Run the field until the server stops."""
     field = Field()
     views: dict[int, Order] = {}
+    names = Names(server)
     server.show(lambda: map_of(field, server.players))
     for tick in server.ticks():
         for event in tick.events:
@@ -83,6 +86,11 @@ def main(server: gamenet.GameServer) -> None:
                 case gamenet.Left(player):
                     field.remove(player.id)
                     views.pop(player.id, None)
+                    names.left(player)
+                case gamenet.Suspended(player):
+                    names.suspended(player)
+                case gamenet.Resumed(player):
+                    names.resumed(player)
                 case gamenet.Input(player, _, buttons):
                     field.steer(player.id, buttons)
                 case gamenet.Chat(player, text):
@@ -90,12 +98,15 @@ def main(server: gamenet.GameServer) -> None:
                 case gamenet.Received(player, payload):
                     if isinstance(payload, bytes) and payload.startswith(NUMBERED):
                         server.send(player, payload)
+                    else:
+                        names.heard(player, payload)
         field.step()
         packed = {hero_id: pack_hero(hero) for hero_id, hero in field.heroes.items()}
         for player in server.players:
             view = views.setdefault(player.id, Order())
             seen = view.arrange([hero.id for hero in field.near(player.id)])
             server.send_state(player, join_state([packed[hero_id] for hero_id in seen]))
+            names.seen(player, seen)
 
 
 def map_of(field: Field, players: Iterable[gamenet.Player]) -> dict[str, Any]:
