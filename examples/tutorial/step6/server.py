@@ -48,7 +48,10 @@ def main(server):
 if __name__ == "__main__":
     try:
         status = gamenet.serve(
-            main, cert_file="gamenet-cert.pem", key_file="gamenet-key.pem"
+            main,
+            cert_file="gamenet-cert.pem",
+            key_file="gamenet-key.pem",
+            beacon="Meadow",
         )
     except gamenet.ConfigError as error:     # there is no certificate yet
         status = str(error)
