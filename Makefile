@@ -37,7 +37,7 @@ help:
 	@echo 'make demo         play: a server and 50 bots for 20 seconds, and what was measured'
 	@echo 'make test         the test suite under pytest, then under trial; JOBS=4 tests at a time'
 	@echo 'make test-browser look at the live page in a real, headless Chromium'
-	@echo 'make test-recipes play the recipes for arcade and Panda3D, without a screen'
+	@echo 'make test-recipes play the recipes for arcade, Panda3D and learners, without a screen'
 	@echo 'make fuzz         throw SECONDS=600 of damaged input at every parser'
 	@echo 'make check        everything that must hold before a change goes in, tests included'
 	@echo 'make bench        a table: gamenet beside its peers; WORKLOADS="W1 W3" RUNS=5 OUT=file.json'

@@ -20,7 +20,7 @@ from gamenet.demo import game
 from gamenet.errors import GamenetError
 from gamenet.facade import GameServer
 from gamenet.lan import interfaces
-from gamenet.play.world import sentence
+from gamenet.play.endings import sentence
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -26,6 +26,14 @@ def legible(text: str) -> str:
     return "".join(mark for mark in " ".join(words) if mark.isprintable())
 
 
+def inked(font: pygame.font.Font, text: str, colour: Colour) -> pygame.Surface:
+    """A picture of any *text*, though pygame has none of what has no width."""
+    text = "".join(mark for mark in text if mark.isprintable())
+    if not font.size(text)[0]:
+        return pygame.Surface((0, font.get_height()), pygame.SRCALPHA)
+    return font.render(text, True, colour)
+
+
 class Lettering:
     """pygame's own font in one size.
 
@@ -43,17 +51,16 @@ class Lettering:
 
     def _line(self, text: str, colour: Colour, outline: Colour | None = None) -> pygame.Surface:
         """A picture of *text*, with a pixel of *outline* around every letter."""
-        text = legible(text)
-        width, height = self._font.size(text)
+        letters = inked(self._font, legible(text), colour)
         if not outline:
-            return self._inked(text, colour) if width else _nothing(height)
-        surface = _nothing(height + 2, width + 2)
-        if width:
-            edge = self._inked(text, outline)
-            for x in (0, 1, 2):
-                for y in (0, 1, 2):
-                    surface.blit(edge, (x, y))
-            surface.blit(self._inked(text, colour), (1, 1))
+            return letters
+        edge = inked(self._font, legible(text), outline)
+        width, height = letters.get_size()
+        surface = pygame.Surface((width + 2, height + 2), pygame.SRCALPHA)
+        for x in (0, 1, 2):
+            for y in (0, 1, 2):
+                surface.blit(edge, (x, y))
+        surface.blit(letters, (1, 1))
         return surface.convert_alpha()
 
     def _wrapped(self, text: str, width: int, most: int) -> tuple[str, ...]:
@@ -86,10 +93,3 @@ class Lettering:
         while words and self._font.size(f"{line} {words[0]}")[0] <= width:
             line = f"{line} {words.pop(0)}"
         return line
-
-    def _inked(self, text: str, colour: Colour) -> pygame.Surface:
-        return self._font.render(text, True, colour)
-
-
-def _nothing(height: int, width: int = 1) -> pygame.Surface:
-    return pygame.Surface((max(width, 1), max(height, 1)), pygame.SRCALPHA)

@@ -7,12 +7,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from gamenet.chat import farewell
 from gamenet.core.text import clean
 from gamenet.demo import names
 from gamenet.demo.field import TILES_HIGH, TILES_WIDE, UNITS_PER_TILE
 from gamenet.demo.game import decode_state
-from gamenet.errors import DisconnectReason
 from gamenet.events import (
     Chat,
     Connected,
@@ -23,6 +21,7 @@ from gamenet.events import (
     Suspended,
     Unreliable,
 )
+from gamenet.play.endings import Over, in_words
 from gamenet.play.heroes import OtherHeroes, OwnHero
 from gamenet.play.sight import Sight
 from gamenet.play.talk import Talk
@@ -30,7 +29,6 @@ from gamenet.play.talk import Talk
 if TYPE_CHECKING:
     from gamenet.client_facade import GameClient
     from gamenet.demo.game import View
-    from gamenet.errors import RefusalReason
     from gamenet.events import Event, Tick
     from gamenet.messages import Payload
     from gamenet.play.heroes import Pose
@@ -41,21 +39,6 @@ SILENT_SECONDS: Final = 1.0
 """Without a state for so long, the hero stands: so it does on the server, which hears no inputs."""
 MOST_NAMES: Final = 4_096
 """Of other players that are kept; a server with more is not one of this game."""
-
-
-class Over(NamedTuple):
-    """How a stay has ended."""
-
-    text: str
-    """Why, as a sentence."""
-    was_in: bool
-    """Whether the player was in; if not, the join came to nothing."""
-    orderly: bool
-    """Whether somebody chose this end."""
-    refusal: RefusalReason | None = None
-    """Why the server did not let the player in, if that is what it was."""
-    unheard: int = 0
-    """Lines that the player has said, and that may have reached nobody."""
 
 
 class Acquaintance(NamedTuple):
@@ -150,7 +133,7 @@ class World:
                 self.talk.note(f"connected again after {away_seconds:.1f} seconds", now)
             case Disconnected():
                 self.over = Over(
-                    _why(event),
+                    in_words(event),
                     self._is_in,
                     event.reason.orderly,
                     event.refusal,
@@ -218,6 +201,11 @@ class World:
     def suspended(self) -> bool:
         """Whether the connection is lost, and being tried for."""
         return self.away_since is not None and self.over is None
+
+    def silence(self, now: float) -> float:
+        """How long nothing has been seen of the field that comes many times a second, in seconds;
+        0.0 before there was anything to see, and once it is over."""
+        return 0.0 if self.own is None or self.over is not None else now - self._state_at
 
     @property
     def blind(self) -> bool:
@@ -289,16 +277,3 @@ def _view_of(payload: Payload) -> View | None:
         return decode_state(payload)
     except ValueError:
         return None
-
-
-def _why(event: Disconnected) -> str:
-    text = farewell(event.reason, event.text, event.refusal)
-    if event.reason is DisconnectReason.KICKED and event.text:
-        text = f"the game has sent you away: {text}"
-    return sentence(text)
-
-
-def sentence(text: str) -> str:
-    """*text* with a capital letter in front and a full stop behind."""
-    text = text[:1].upper() + text[1:]
-    return text if text.endswith((".", "!", "?")) else f"{text}."

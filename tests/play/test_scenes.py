@@ -293,6 +293,21 @@ class PlayingTests(SceneCase):
             theatre.frames(2)
             self.assertEqual(notices, [])
 
+    def test_a_server_that_falls_silent_is_noticed_at_once(self) -> None:
+        with Theatre() as theatre:
+            scene = theatre.play()
+            notices: list[str] = []
+            scene._draw_notice = lambda surface, title, text: notices.append(title)
+            theatre.frames(60)
+            self.assertEqual(notices, [])
+            theatre.simulation.network.link(loss=1.0)
+            theatre.simulation.network.cut_tcp(silently=True)
+            theatre.frames(150)
+            self.assertFalse(scene.world.suspended)
+            self.assertEqual(notices[-1], "Nothing has come from the server for 2 s")
+            theatre.until(lambda: scene.world.suspended, 2400)
+            self.assertIn("lost", notices[-1])
+
     def test_a_server_of_another_game_is_explained(self) -> None:
         import gamenet
 
@@ -399,6 +414,6 @@ class OverTests(SceneCase):
             self.assertTrue(theatre.app.is_over)
 
     def over(self) -> Any:
-        from gamenet.play.world import Over
+        from gamenet.play.endings import Over
 
         return Over("The connection broke.", was_in=True, orderly=False, unheard=2)

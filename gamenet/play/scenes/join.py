@@ -12,27 +12,16 @@ import pygame
 from gamenet.core.text import MAX_NAME_CHARACTERS, checked_name, clean
 from gamenet.errors import ConfigError, GamenetError, RefusalReason
 from gamenet.play.controls import Action
+from gamenet.play.endings import sentence
 from gamenet.play.stage import Scene, Stage, Stay, Wish
-from gamenet.play.widgets import (
-    FAINT,
-    LARGE,
-    NIGHT,
-    SMALL,
-    WRONG,
-    Button,
-    CheckBox,
-    Form,
-    TextField,
-    write,
-    write_lines,
-)
-from gamenet.play.world import sentence
+from gamenet.play.widgets import Button, CheckBox, Form, TextField
+from gamenet.play.writing import FAINT, LARGE, NIGHT, SMALL, WRONG, write, write_lines
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from gamenet.play.world import Over
-    from gamenet.seeking import Found
+    from gamenet.discovery import Found
+    from gamenet.play.endings import Over
 
 MOST_ADDRESS_CHARACTERS: Final = 400
 MOST_PASSWORD_CHARACTERS: Final = 256
