@@ -16,7 +16,7 @@ from gamenet.cli_values import seconds
 if TYPE_CHECKING:
     import argparse
 
-    from gamenet.seeking import Found
+    from gamenet.found import Found
 
 SECONDS: Final = 2.0
 MOST_SECONDS: Final = 60.0

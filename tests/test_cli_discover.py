@@ -111,6 +111,11 @@ class DiscoverTests(SynchronousTestCase):
         self.assertEqual(self.run_it(problem="the cable is out"), 1)
         self.assertEqual((self.out, self.err), ("", "gamenet discover: the cable is out\n"))
 
+    def test_ctrlCEndsIt(self) -> None:
+        with patch("gamenet.cli_discover.time.sleep", side_effect=KeyboardInterrupt):
+            self.assertEqual(self.run_it(found=(ROOM,)), 130)
+        self.assertEqual((self.out, self.err), ("", ""))
+
     def test_aMistakeIsOneLine(self) -> None:
         for arguments, expected in (
             (("--seconds", "0"), "'0' is not a number of seconds from 0.1 to 60"),

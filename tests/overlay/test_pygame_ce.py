@@ -250,6 +250,15 @@ class PlaceTests(Drawing):
                     where = draw(self.field(size), graph, corner)
                     self.assertTrue(where.width <= size[0] and where.height <= size[1])
 
+    def test_of_what_does_not_fit_the_beginning_is_there(self) -> None:
+        graph = self.graph()
+        found = set()
+        for corner in CORNERS:
+            surface = self.field((200, 90))
+            draw(surface, graph, corner)
+            found.add(pygame.image.tobytes(surface, "RGB"))
+        self.assertEqual(len(found), 1)
+
     def test_scale(self) -> None:
         graph = self.graph(level=2)
         one, two = draw(self.surface, graph), draw(self.field((2000, 2000)), graph, scale=2.0)
@@ -295,6 +304,26 @@ class LifeTests(Drawing):
         self.assertTrue(is_written("49 ms", palette.WHITE, panel_of(graph).surface))
         self.assertFalse(is_written("48 ms", palette.WHITE, panel_of(graph).surface))
 
+    def test_nothing_of_what_was_is_left(self) -> None:
+        client = Told(FINE)
+        graph = self.graph(client)
+        draw(self.surface, graph)
+        client.told = replace(
+            FINE,
+            rtt_seconds=0.044,
+            types_in={"state": TypeRate(9.0, 200.0)},
+            packed_samples=packed(*((90, 9, 0.0, 0.03),) * 200),
+        )
+        graph.update(0.1)
+        for _ in range(7):
+            draw(self.surface, graph)
+        fresh = self.graph(client)
+        fresh.update(0.1)
+        draw(self.surface, fresh)
+        self.assertEqual(
+            *(pygame.image.tobytes(panel_of(one).surface, "RGB") for one in (graph, fresh))
+        )
+
     def test_what_is_not_drawn_yet_is_drawn_before_the_next(self) -> None:
         client = Told(FINE)
         graph = self.graph(client)
@@ -332,16 +361,17 @@ class LifeTests(Drawing):
             self.assertGreater(where.height, 0)
 
     def test_pygame_that_ends_and_begins_again(self) -> None:
-        graph = self.graph()
-        draw(self.surface, graph)
-        pygame.font.quit()
-        graph.update(0.1)
-        draw(self.surface, graph)
-        pygame.font.quit()
-        pygame.font.init()
-        graph.update(0.2)
-        draw(self.surface, graph)
-        self.assertTrue(is_written("48 ms", palette.WHITE, panel_of(graph).surface))
+        client = Told(FINE)
+        graph = self.graph(client)
+        for number, begin in enumerate((lambda: None, pygame.font.init, lambda: None), 1):
+            draw(self.surface, graph)
+            client.told = replace(FINE, rtt_seconds=0.06 + number / 1000)
+            graph.update(number / 10)
+            draw(self.surface, graph)  # some of it is still to be drawn
+            pygame.font.quit()
+            begin()
+            draw(self.surface, graph)
+            self.assertTrue(is_written(f"{60 + number} ms", palette.WHITE, panel_of(graph).surface))
 
     def test_a_graph_that_is_gone_keeps_nothing(self) -> None:
         from gamenet.overlay import pygame_ce

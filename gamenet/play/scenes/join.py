@@ -21,8 +21,8 @@ from gamenet.play.writing import FAINT, LARGE, SMALL, WRONG, write, write_lines
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from gamenet.discovery import Found
     from gamenet.play.endings import Over
-    from gamenet.seeking import Found
 
 MOST_ADDRESS_CHARACTERS: Final = 400
 MOST_PASSWORD_CHARACTERS: Final = 256
