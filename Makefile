@@ -29,14 +29,15 @@ OUT ?= benchmarks/results/latest.json
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test fuzz check bench-quick bench-trust flood soak docs plots clean distclean setup dist format \
+.PHONY: help play demo test fuzz check bench-quick bench-trust flood soak docs plots art clean distclean setup dist format \
 	style types layers packaging compiled compiled-copy news bench peers test-browser test-recipes engines screenshots
 
 help:
+	@echo 'make play         the game, on a server of your own that friends can join'
 	@echo 'make demo         play: a server and 50 bots for 20 seconds, and what was measured'
 	@echo 'make test         the test suite under pytest, then under trial; JOBS=4 tests at a time'
 	@echo 'make test-browser look at the live page in a real, headless Chromium'
-	@echo 'make test-recipes play the recipes for arcade and Panda3D, without a screen'
+	@echo 'make test-recipes play the recipes for arcade, Panda3D and learners, without a screen'
 	@echo 'make fuzz         throw SECONDS=600 of damaged input at every parser'
 	@echo 'make check        everything that must hold before a change goes in, tests included'
 	@echo 'make bench        a table: gamenet beside its peers; WORKLOADS="W1 W3" RUNS=5 OUT=file.json'
@@ -46,6 +47,7 @@ help:
 	@echo 'make soak         200 bots for MINUTES=10 at 5 % loss; one JSON line: does the server grow?'
 	@echo 'make docs         build the documentation into docs/_build/html'
 	@echo 'make plots        draw what docs/plots has, and write its figures.json'
+	@echo 'make art          draw the pictures and the map of gamenet play, and write them'
 	@echo 'make dist         the source distribution and the wheel, into dist/'
 	@echo 'make screenshots  take the pictures in docs/images'
 	@echo 'make format       rewrite the code in the project'\''s style'
@@ -73,6 +75,9 @@ $(STAMP): setup.py pyproject.toml gamenet/_version.py
 	@touch $@
 
 # ------------------------------------------------------------------------------------------- use
+
+play: $(STAMP)
+	@$(BIN)/gamenet play --host
 
 demo: $(STAMP)
 	@$(BIN)/gamenet demo --seconds 20 --bots 50
@@ -199,6 +204,10 @@ docs: $(STAMP)
 plots: $(PLOTTER)
 	@$(BIN)/python docs/plots/make.py
 
+# Kept as well: a test says if they are not what the script makes.
+art: $(STAMP)
+	@$(BIN)/python -m gamenet.play.art
+
 $(PLOTTER): $(STAMP)
 	@echo "Installing the plotting library into $(VENV)"
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check --editable '.[plots]'
@@ -211,6 +220,7 @@ dist: $(STAMP)
 	@rm -f dist.log; ls -1 dist/*
 
 screenshots: $(PLOTTER)
+	@$(BIN)/python -m tests.overlay.picture docs/images
 	@$(BIN)/python -m tests.browser --screenshots docs/images
 
 news: $(STAMP)

@@ -34,6 +34,7 @@ def version() -> str:
 
 # The game, `gamenet play`, and what draws the net graph.
 PLAY = [
+    "platformdirs>=4",
     "pygame-ce>=2.5.3",
     "pytmx>=3.32",
 ]
@@ -161,6 +162,11 @@ setup(
         "gamenet.doctor",
         "gamenet.metrics",
         "gamenet.metrics.page",
+        "gamenet.overlay",
+        "gamenet.play",
+        "gamenet.play.art",
+        "gamenet.play.assets",
+        "gamenet.play.scenes",
         "gamenet.smooth",
         "gamenet.testing",
         "gamenet.top",
@@ -172,6 +178,7 @@ setup(
     package_data={
         "gamenet": ["py.typed"],
         "gamenet.metrics.page": ["*.css", "*.html", "*.ico", "*.js", "*.png", "*.svg"],
+        "gamenet.play.assets": ["*.png", "*.tmx"],
     },
     include_package_data=False,
     ext_modules=extensions(),
@@ -180,6 +187,7 @@ setup(
     install_requires=[
         "Twisted[tls]>=24.11",
         "msgspec>=0.19",
+        "ifaddr>=0.2",  # the networks of a machine, which Python cannot list
         "cryptography>=42",
         "pyOpenSSL>=24.3",  # takes the certificates and keys of cryptography
     ],

@@ -112,6 +112,11 @@ def _own_name() -> list[str]:
     return [own]
 
 
+def own_names() -> list[str]:
+    """What a server on this machine may be called by those who join it from here."""
+    return [*_own_name(), "localhost", "127.0.0.1", "::1"]
+
+
 def write_certificate(folder: Path, made: Made, *, force: bool = False) -> None:
     """Write both files, the key so that nobody else can read it.
 
@@ -180,7 +185,7 @@ def run_cert(arguments: argparse.Namespace) -> int:
     :returns: the exit status.
     :raises ConfigError: if a name is none, or a file is there already.
     """
-    names = arguments.name or [*_own_name(), "localhost", "127.0.0.1", "::1"]
+    names = arguments.name or own_names()
     made = make_certificate(names, arguments.days)
     write_certificate(Path(), made, force=arguments.force)
     address = f"gamenet://{join_address(names[0], DEFAULT_PORT)}#sha256={made.fingerprint}"

@@ -8,11 +8,13 @@ from __future__ import annotations
 import dataclasses
 import difflib
 from collections.abc import Mapping
-from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, Final, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from gamenet.errors import ConfigError
 
 SettingsT = TypeVar("SettingsT")
+MAX_NAME_BYTES: Final = 64
+"""Of the name that a server is found by."""
 
 
 def build(kind: type[SettingsT], values: Mapping[str, object]) -> SettingsT:
@@ -43,6 +45,20 @@ def check_label(name: str, text: str) -> None:
         raise ConfigError(name, f"{text!r} is not text that can be sent") from None
     if size > 255:
         raise ConfigError(name, f"at most 255 bytes, not {size}")
+
+
+def check_name(name: str, text: str) -> None:
+    """Refuse what others cannot be shown as the name of a server; "" is none, and allowed.
+
+    :raises ConfigError: naming the field *name*.
+    """
+    check_label(name, text)
+    if len(text.encode()) > MAX_NAME_BYTES:
+        raise ConfigError(name, f"a name to show has at most {MAX_NAME_BYTES} bytes")
+    if not text.isprintable() or text != text.strip():
+        raise ConfigError(
+            name, f"{text!r} is not a name to show: it has a space at its end, or what is not seen"
+        )
 
 
 def check_types(config: object) -> None:

@@ -21,9 +21,12 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn, Self
 from gamenet._version import __version__
 from gamenet.certificates import add_command as add_cert
 from gamenet.cli_completion import add_completion
+from gamenet.cli_discover import add_discover
 from gamenet.cli_doctor import add_doctor, run_doctor
 from gamenet.cli_load import add_load, run_load
 from gamenet.cli_network import add_proxy, add_simulation, profile_of, run_proxy
+from gamenet.cli_play import add_play
+from gamenet.cli_play import run as run_play
 from gamenet.cli_serve import add_serve
 from gamenet.cli_top import add_top
 from gamenet.cli_top import run as run_top
@@ -107,7 +110,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         command = f"gamenet {arguments.command}"
         if more:
             raise UsageError(f"it takes no {shown(more[0])} (see {command} --help)")
-        if arguments.command in ("chat", "demo", "bots", "proxy", "top", "doctor"):
+        if arguments.command in ("chat", "demo", "bots", "play", "proxy", "top", "doctor"):
             return _play(arguments)
         return int(arguments.run(arguments))
     except KeyboardInterrupt:
@@ -151,8 +154,10 @@ def _parser() -> argparse.ArgumentParser:
     _add_who(chat)
     add_simulation(chat)
 
+    add_play(commands)
     add_top(commands)
     add_doctor(commands, _add_address, _add_who)
+    add_discover(commands)
     add_serve(commands)
     add_proxy(commands)
     add_cert(commands)
@@ -207,6 +212,9 @@ def _play(arguments: argparse.Namespace) -> int:
             return run_doctor(arguments, proof, interrupt)
         if arguments.command == "proxy":
             return run_proxy(arguments, interrupt)
+        if arguments.command == "play":
+            run_play(arguments, interrupt)
+            return interrupt.status if interrupt.requested else 0
         if arguments.command == "top":
             run_top(arguments, interrupt)
             return interrupt.status if interrupt.requested else 0

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from gamenet.bridge import Bridge
 from gamenet.core.reliable_half import MAX_UNACKNOWLEDGED
+from gamenet.events import NO_QUALITY
 from gamenet.host import Host, quality_of
 from gamenet.messages import Payload
 
@@ -116,9 +117,9 @@ class ClientCommands(Host):
         return self.state.number if self.state is not None else 0
 
     def quality(self) -> Quality:
-        """The path to the server."""
-        assert self._session is not None
-        return quality_of(self._session, self.now())
+        """The path to the server; nothing is known of it while the client joins anew."""
+        session = self._session
+        return NO_QUALITY if session is None else quality_of(session, self.now())
 
     def server_time(self) -> float:
         """The server's game clock in seconds."""

@@ -27,7 +27,9 @@ from gamenet.events import (
     Event,
     PathChanged,
     Player,
+    Resumed,
     State,
+    Suspended,
 )
 from gamenet.loop import GameLoop
 from gamenet.threads import (
@@ -90,6 +92,7 @@ class GameClient(GameLoop, ClientVerbs):
         self._reactor: Any = None
         self._player = SERVER
         self._joined = False
+        self._suspended = False
         self._secure = False
         self._path: Literal["udp", "tcp"] = "tcp"
         self._taken_state = 0
@@ -129,6 +132,7 @@ class GameClient(GameLoop, ClientVerbs):
     def _begin(self, bridge: Bridge) -> None:
         """A new run, of which nothing is known yet."""
         self._player, self._joined, self._secure, self._path = SERVER, False, False, "tcp"
+        self._suspended = False
         self._taken_state = self._input_number = 0
         self._input_made = -1.0
         self._started(bridge)
@@ -237,6 +241,11 @@ class GameClient(GameLoop, ClientVerbs):
         return self._joined
 
     @property
+    def suspended(self) -> bool:
+        """True between taking ``Suspended`` and ``Resumed``, or the end."""
+        return self._suspended
+
+    @property
     def secure(self) -> bool:
         """True when the join came over TLS."""
         return self._secure
@@ -251,6 +260,11 @@ class GameClient(GameLoop, ClientVerbs):
         """The server's ticks a second; 0 before the join."""
         return self._host.tick_rate if self._host is not None else 0.0
 
+    @property
+    def newest_state(self) -> State | None:
+        """The newest world state that came, taken or not; looking does not take it."""
+        return self._bridge.state if self._bridge is not None else None
+
     # The loop.
 
     def _take(self, events: list[Event]) -> None:
@@ -261,10 +275,15 @@ class GameClient(GameLoop, ClientVerbs):
                     self.begin_again()
                     self._taken_state = 0
                 self._player, self._secure, self._joined = event.player, event.secure, True
+                self._suspended = False
             elif isinstance(event, PathChanged):
                 self._path = event.path
+            elif isinstance(event, Suspended):
+                self._suspended = True
+            elif isinstance(event, Resumed):
+                self._suspended = False
             elif isinstance(event, Disconnected):
-                self._joined = False
+                self._joined = self._suspended = False
                 if self._host is not None:
                     with self._host.sending:
                         events[index] = self._host.too_late.complete(event)

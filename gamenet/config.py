@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Final, Literal, Self
 
 from gamenet.addresses import DEFAULT_PORT, Place, is_loopback, parse_listen
-from gamenet.checks import build
+from gamenet.checks import build, check_name
 from gamenet.errors import ConfigError
 from gamenet.limits import ServerLimits
 from gamenet.settings import CommonConfig
@@ -87,6 +87,9 @@ class ServerConfig(ServerLimits):
     when something has failed, or by request; "" is the working directory."""
     drain_seconds: float = 300.0
     """How long players have to leave a server that is being emptied (``SIGUSR1``); then it ends."""
+    beacon: str = ""
+    """The name under which the server is found on the local network (``gamenet discover``), at most
+    64 bytes; "" keeps it from being found. A ``GameServerFactory`` by itself has no beacon."""
     options: Mapping[str, Any] = field(default_factory=dict, repr=False)
     """The ``[game]`` table of the config file, for the game's own use as ``server.options``."""
 
@@ -103,6 +106,7 @@ class ServerConfig(ServerLimits):
             raise ConfigError("tick_rate", "at most 655 ticks a second")
         if not 0 <= self.advertised_udp_port <= 65_535:
             raise ConfigError("advertised_udp_port", "must be a port, 0 to 65535")
+        check_name("beacon", self.beacon)
         listen = parse_listen(self.listen, "listen")
         udp = None if self.udp is None else parse_listen(self.udp, "udp")
         if udp is not None and udp.endpoint and not udp.is_descriptor:

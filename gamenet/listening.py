@@ -68,6 +68,11 @@ class Listening:
         return bool(self._tcp)
 
     @property
+    def hosts(self) -> list[str]:
+        """The addresses that TCP is open at; "::" serves both families."""
+        return [str(port.getHost().host) for port in self._tcp]
+
+    @property
     def port(self) -> int:
         """The TCP port in use."""
         return int(self._tcp[0].getHost().port) if self._tcp else 0

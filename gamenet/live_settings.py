@@ -21,6 +21,7 @@ AT_ONCE: Final = frozenset(
         *("failed_logins_per_account", "failed_logins_per_address", "login_delay_seconds"),
         *("max_suspended", "join_seconds", "close_seconds", "stop_seconds", "drain_seconds"),
         *("stall_seconds", "log_seconds", "log_lines_per_second"),
+        "beacon",
     }
 )
 """Those that hold for everything from then on. Nobody who is in is cut because there are fewer
@@ -85,6 +86,8 @@ def change(current: ServerConfig, wanted: ServerConfig) -> Change:
 
 def _spell(value: object) -> str:
     """Numbers and words; no setting that can change is a secret."""
-    if value is None:
+    if value is None or value == "":
         return "none"
+    if isinstance(value, str):
+        return value
     return f"{value:g}" if isinstance(value, float) else str(value).lower()

@@ -12,7 +12,7 @@ from __future__ import annotations
 import errno
 import socket
 import sys
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from twisted.internet import udp
 from twisted.internet.error import CannotListenError
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from twisted.python.failure import Failure
 
     from gamenet.core.path import Address
-    from gamenet.low_latency import LowLatencyProtocol
 
 IP_MTU_DISCOVER: int | None = getattr(
     socket, "IP_MTU_DISCOVER", 10 if sys.platform == "linux" else None
@@ -39,6 +38,34 @@ TCP_NOTSENT_LOWAT: int | None = getattr(
 
 MOST_BEFORE_REST: Final = 32
 """Who reads more at once is in no need of a rest, and maybe in a flood."""
+
+
+class Reader(Protocol):
+    """What a budgeted port asks of its protocol, besides what Twisted does."""
+
+    def begin_turn(self) -> None:
+        """A batch of datagrams begins."""
+
+    def end_turn(self) -> None:
+        """The batch is over."""
+
+    def now(self) -> float:
+        """Monotonic seconds."""
+
+    def read_until(self) -> float:
+        """Until when to read on although a turn's worth is read; 0 for not at all."""
+
+    def rest_seconds(self) -> float:
+        """How long nothing needs to be read, now that all is; 0 for not at all."""
+
+    def datagrams_received(self, batch: list[tuple[bytes, Address]]) -> None:
+        """Datagrams came, within a turn."""
+
+    def receive_failed(self, error: OSError) -> None:
+        """The kernel reported an error on the socket."""
+
+    def defect(self) -> None:
+        """A datagram met a defect of ours."""
 
 
 class OpenSocket(socket.socket):
@@ -59,7 +86,7 @@ class BudgetedPort(udp.Port):
     def __init__(
         self,
         port: int,
-        protocol: LowLatencyProtocol,
+        protocol: Reader,
         interface: str,
         reactor: Any,
         budget: int,
@@ -122,7 +149,7 @@ class BudgetedPort(udp.Port):
 
     def doRead(self) -> None:
         """Read up to the budget, or for as long as sending has taken; never raises."""
-        protocol: LowLatencyProtocol = self.protocol
+        protocol: Reader = self.protocol
         until = protocol.read_until()
         # The socket is closed where a datagram had the game close the port.
         while self._read() and until and self.connected and protocol.now() < until:
@@ -133,7 +160,7 @@ class BudgetedPort(udp.Port):
 
         :returns: True if there may be more to read.
         """
-        protocol: LowLatencyProtocol = self.protocol
+        protocol: Reader = self.protocol
         receive = self.socket.recvfrom
         size = self.maxPacketSize
         batch: list[tuple[bytes, Address]] = []
@@ -195,7 +222,7 @@ def set_tcp_buffers(transport: Any, send_bytes: int, unsent_bytes: int) -> None:
 def listen(
     reactor: Any,
     port: int,
-    protocol: LowLatencyProtocol,
+    protocol: Reader,
     interface: str,
     *,
     budget: int,
@@ -223,7 +250,7 @@ def listen(
 def adopt(
     reactor: Any,
     opened: socket.socket,
-    protocol: LowLatencyProtocol,
+    protocol: Reader,
     *,
     budget: int,
     buffer_bytes: int,

@@ -17,6 +17,7 @@ from twisted.internet.defer import (
 )
 from twisted.logger import Logger
 
+from gamenet.beacon import Beacon
 from gamenet.bridge import Bridge
 from gamenet.draining import Drain
 from gamenet.errors import ConfigError, DisconnectReason, LocalProtocolError
@@ -99,6 +100,7 @@ class GameServerService(Service):
                 self.bridge.finish()  # or it would stay open without an owner
             raise
         self._warning = InsecureWarning(reactor)
+        self._beacon = Beacon(self.host, self._listening, portal, reactor)
         self._stopping = False
         self._is_stopped = False
         self._stop_waiters: list[Deferred[None]] = []
@@ -153,6 +155,7 @@ class GameServerService(Service):
             self.facade.opened_at(self.address)
         if self.config.insecure:
             self._warning.start()
+        self._beacon.update()
         if self.bridge is not None:
             log.info(
                 "Python's thread switch interval is {seconds} s while the server runs",
@@ -170,6 +173,7 @@ class GameServerService(Service):
         """
         self.config = config
         self.host.reconfigure(config)
+        self._beacon.update()
         if self.facade is not None:
             self.facade.reconfigured(config)
 
@@ -308,6 +312,7 @@ class GameServerService(Service):
         if self.bridge is not None:
             self.bridge.close()
         closing = self._listening.close()
+        dark = self._beacon.stop()
         if self._game_done is not None:
             try:
                 yield self._game_done.addTimeout(self.config.stop_seconds, self._reactor)
@@ -318,6 +323,7 @@ class GameServerService(Service):
                     seconds=self.config.stop_seconds,
                 )
         yield closing
+        yield dark
         if self._portal is not None:
             yield self._portal.stop()
         yield host.when_idle()

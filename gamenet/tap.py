@@ -93,6 +93,7 @@ class Options(AuthOptions, usage.Options):
         ["rebind", None, None, "UDP addresses may change to: any, same-ip, off. [default: any]"],
         ["stop-seconds", None, None, "How long the game may take to stop. [default: 10]"],
         ["drain-seconds", None, None, "What players have to leave on SIGUSR1. [default: 300]"],
+        ["beacon", None, None, "Be found on the local network under this name. [default: off]"],
         ["status", None, None, "Serve the live page and /metrics: tcp:PORT[:interface=ADDRESS]."],
         ["status-token", None, None, "File with the token that the page's actions need."],
         ["status-host", None, None, "Names that lead to the page, as behind a proxy: NAME[,NAME]."],

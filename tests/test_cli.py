@@ -39,6 +39,7 @@ class CommandLineTests(SynchronousTestCase):
             "demo",
             "bots",
             "chat",
+            "play",
             "proxy",
             "cert",
             "passwd",
@@ -46,6 +47,7 @@ class CommandLineTests(SynchronousTestCase):
             "completion",
             "top",
             "doctor",
+            "discover",
             "serve",
         ):
             self.assertIn(command, out)

@@ -12,6 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from gamenet import ports
 from gamenet.client import GameClientFactory
+from gamenet.client_facade import GameClient
 from gamenet.config import ClientConfig
 from gamenet.core.wire import DatagramKind
 from gamenet.errors import DisconnectReason, NotJoined, QueueFull
@@ -27,7 +28,9 @@ from gamenet.events import (
     Unreliable,
     Writable,
 )
+from gamenet.impairment import Profile
 from gamenet.messages import Message
+from gamenet.testing import Pair
 from tests.world import World
 
 if TYPE_CHECKING:
@@ -39,6 +42,47 @@ if TYPE_CHECKING:
 class Move(Message):
     dx: int
     dy: int
+
+
+class AskTests(SynchronousTestCase):
+    """What a client says of itself."""
+
+    def test_it_is_suspended_while_its_connection_is_gone(self) -> None:
+        with Pair(profile=Profile(latency_ms=100)) as pair:
+            client = pair.client
+            for _ in range(2):
+                self.assertFalse(client.suspended)
+                pair.network.cut_tcp()
+                client.events(timeout=0.05)
+                self.assertEqual((client.suspended, client.joined), (True, True))
+                pair.run(3.0)
+                client.events()
+            pair.network.cut_tcp()
+            client.events(timeout=0.05)
+            self.assertTrue(client.suspended)
+            pair.server.stop()
+            client.stop()
+            client.events()
+            self.assertEqual((client.suspended, client.joined), (False, False))
+
+    def test_looking_at_the_newest_state_does_not_take_it(self) -> None:
+        with Pair() as pair:
+            client, server = pair.client, pair.server
+            self.assertIsNone(client.newest_state)
+            server.events()
+            for payload in (b"one", b"two"):
+                server.send_state(server.players[0], payload)
+                pair.run(0.1)
+                newest = client.newest_state
+                assert newest is not None
+                self.assertEqual(newest.payload, payload)
+                self.assertIs(client.take_state(), newest)
+                self.assertIs(client.newest_state, newest)
+                self.assertIsNone(client.take_state())
+
+    def test_one_that_was_not_started(self) -> None:
+        client = GameClient("localhost", insecure=True)
+        self.assertEqual((client.suspended, client.newest_state), (False, None))
 
 
 class JoinTests(SynchronousTestCase):

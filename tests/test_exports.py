@@ -242,7 +242,10 @@ class SignatureTests(SynchronousTestCase):
             *("port", "udp_port", "address", "config", "options", "players"),
         ]:
             self.assertIsInstance(inspect.getattr_static(GameServer, name), property, name)
-        for name in ["player", "joined", "secure", "path", "tick_rate"]:
+        for name in [
+            *("player", "joined", "suspended", "secure", "path"),
+            *("tick_rate", "newest_state"),
+        ]:
             self.assertIsInstance(inspect.getattr_static(GameClient, name), property, name)
 
     def test_a_server_that_is_not_running_says_so_plainly(self) -> None:

@@ -9,6 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from gamenet.core.traffic import ONE, Period
 from gamenet.core.wire import MessageType
+from gamenet.errors import DisconnectReason
 from gamenet.events import NO_QUALITY, Quality
 from gamenet.impairment import Profile
 from gamenet.samples import MAX_SAMPLES, ROW, Sample, TypeRate
@@ -342,6 +343,21 @@ class FigureTests(Base):
             (quality.clock_offset_seconds, quality.clock_uncertainty_seconds), (0.0, inf)
         )
         client.host.connection_of(client.session).writable = True
+
+    def test_nothing_is_known_while_a_client_joins_anew(self) -> None:
+        pair = self.pair(100, clients=0)
+        client = pair.join("ada", rejoin=True)
+        first = client.player
+        pair.network.cut_tcp()
+        host, _ = pair.server._live()
+        host.end_session(host.registry.holder("ada"), DisconnectReason.SESSION_LOST)
+        found: list[Quality] = []
+        while client.player is first:
+            pair.run(0.1)
+            client.events()
+            found.append(client.quality())
+        self.assertIn(NO_QUALITY, found)
+        self.assertIsNot(found[-1], NO_QUALITY)
 
     def test_of_one_who_is_gone_nothing_is_known(self) -> None:
         self.assertEqual(NO_QUALITY.label, "unknown")

@@ -6,6 +6,10 @@ Every datagram and every frame is delivered or dropped for exactly one cause::
 
     datagrams_in == datagrams_delivered + sum(drop_datagram_*)
     frames_in == frames_delivered + sum(drop_frame_*)
+
+and so is every datagram that a beacon hears, unless it is for others or was answered already::
+
+    beacon_queries == beacon_answers + beacon_other_game + beacon_repeats + sum(drop_beacon_*)
 """
 
 from __future__ import annotations
@@ -20,6 +24,10 @@ class Counters:
     __slots__ = (
         "acks_of_unsent",
         "address_refused",
+        "beacon_answers",
+        "beacon_other_game",
+        "beacon_queries",
+        "beacon_repeats",
         "budget_waits",
         "bytes_in",
         "bytes_out",
@@ -27,6 +35,10 @@ class Counters:
         "datagrams_delivered",
         "datagrams_in",
         "datagrams_out",
+        "drop_beacon_malformed",
+        "drop_beacon_rate",
+        "drop_beacon_send",
+        "drop_beacon_stranger",
         "drop_datagram_defect",
         "drop_datagram_epoch",
         "drop_datagram_forged",
@@ -89,6 +101,10 @@ class Counters:
 
     acks_of_unsent: int
     address_refused: int
+    beacon_answers: int
+    beacon_other_game: int
+    beacon_queries: int
+    beacon_repeats: int
     budget_waits: int
     bytes_in: int
     bytes_out: int
@@ -96,6 +112,10 @@ class Counters:
     datagrams_delivered: int
     datagrams_in: int
     datagrams_out: int
+    drop_beacon_malformed: int
+    drop_beacon_rate: int
+    drop_beacon_send: int
+    drop_beacon_stranger: int
     drop_datagram_defect: int
     drop_datagram_epoch: int
     drop_datagram_forged: int

@@ -163,14 +163,37 @@ class Field:
         if hero_id in self.heroes:
             raise ValueError(f"hero {hero_id} is on the field already")
         if at is None:
-            column, row = _STARTS[hero_id * _START_STRIDE % len(_STARTS)]
-            at = (2 * column + 1) * UNITS_PER_TILE // 2, (2 * row + 1) * UNITS_PER_TILE // 2
+            at = _middle(_STARTS[hero_id * _START_STRIDE % len(_STARTS)])
         if not fits(*at):
             raise ValueError(f"no hero can be at {at}")
         hero = Hero(hero_id, *at)
         self.heroes[hero_id] = hero
         self._cells.setdefault(hero.cell, {})[hero_id] = hero
         return hero
+
+    def place_beside(self, hero_id: int) -> tuple[int, int]:
+        """The middle of the nearest tile on foot where nobody stands; one's own if there is none.
+
+        :raises KeyError: if the hero is not on the field.
+        """
+        hero = self.heroes[hero_id]
+        taken = {_tile(other) for other in self.heroes.values()}
+        here = _tile(hero)
+        near, known = [here], {here}
+        for tile in near:
+            if tile not in taken:
+                return _middle(tile)
+            column, row = tile
+            for step in (
+                (column + 1, row),
+                (column - 1, row),
+                (column, row + 1),
+                (column, row - 1),
+            ):
+                if step not in known and is_open(*step):
+                    known.add(step)
+                    near.append(step)
+        return _middle(here)
 
     def remove(self, hero_id: int) -> None:
         """Take a hero off the field; one who is not there is no error."""
@@ -219,24 +242,35 @@ class Field:
         return seen
 
     def _walk(self, hero: Hero) -> None:
-        buttons = hero.buttons
-        right = bool(buttons & RIGHT) - bool(buttons & LEFT)
-        down = bool(buttons & DOWN) - bool(buttons & UP)
-        hero.walking = bool(right or down)
-        if not hero.walking:
-            return
-        length = DIAGONAL_UNITS if right and down else WALK_UNITS
-        if right:
-            hero.facing = FACING_RIGHT if right > 0 else FACING_LEFT
-            hero.x = _slide(hero.x, right * length, hero.y, _OPEN_BY_COLUMN)
-        if down:
-            hero.facing = hero.facing if right else (FACING_DOWN if down > 0 else FACING_UP)
-            hero.y = _slide(hero.y, down * length, hero.x, _OPEN_BY_ROW)
+        hero.x, hero.y, hero.facing, hero.walking = walked(
+            hero.x, hero.y, hero.facing, hero.buttons
+        )
         cell = _cell(hero.x, hero.y)
         if cell != hero.cell:
             del self._cells[hero.cell][hero.id]
             self._cells.setdefault(cell, {})[hero.id] = hero
             hero.cell = cell
+
+
+def walked(x: int, y: int, facing: int, buttons: int) -> tuple[int, int, int, bool]:
+    """One step of a hero: the same on the server, which decides, and on a client that predicts.
+
+    :param x: units from the left edge of the map, a place where a hero fits.
+    :param y: units from its upper edge.
+    :returns: x, y and facing after it, and whether the hero walks, be it against a wall.
+    """
+    right = bool(buttons & RIGHT) - bool(buttons & LEFT)
+    down = bool(buttons & DOWN) - bool(buttons & UP)
+    if not (right or down):
+        return x, y, facing, False
+    length = DIAGONAL_UNITS if right and down else WALK_UNITS
+    if right:
+        facing = FACING_RIGHT if right > 0 else FACING_LEFT
+        x = _slide(x, right * length, y, _OPEN_BY_COLUMN)
+    if down:
+        facing = facing if right else (FACING_DOWN if down > 0 else FACING_UP)
+        y = _slide(y, down * length, x, _OPEN_BY_ROW)
+    return x, y, facing, True
 
 
 def _slide(position: int, step: int, across: int, lines: tuple[bytes, ...]) -> int:
@@ -254,6 +288,15 @@ def _slide(position: int, step: int, across: int, lines: tuple[bytes, ...]) -> i
     if step > 0:
         return (line << _TILE_SHIFT) - REACH - 1
     return ((line + 1) << _TILE_SHIFT) + REACH
+
+
+def _tile(hero: Hero) -> tuple[int, int]:
+    return hero.x >> _TILE_SHIFT, hero.y >> _TILE_SHIFT
+
+
+def _middle(tile: tuple[int, int]) -> tuple[int, int]:
+    column, row = tile
+    return (2 * column + 1) * UNITS_PER_TILE // 2, (2 * row + 1) * UNITS_PER_TILE // 2
 
 
 def _cell(x: int, y: int) -> int:

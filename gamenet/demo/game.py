@@ -13,7 +13,8 @@ checked against the map, so a client sees at once if a server ever let a hero in
 Numbers are in network byte order, positions in units of 1/256 tile.
 
 Numbered reliable messages (:mod:`gamenet.demo.ledger`) go back to their sender as they came, so
-that bots can tell what became of each.
+that bots can tell what became of each. Who asks (:mod:`gamenet.demo.names`) is told the names of
+the heroes in view.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from gamenet.demo.field import (
     fits,
 )
 from gamenet.demo.ledger import MAGIC as NUMBERED
+from gamenet.demo.names import Names
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -41,6 +43,8 @@ MAGIC: Final = b"GND1"
 """How every state of this game begins."""
 GAME_NAME: Final = "gamenet-demo/1"
 TICK_RATE: Final = 30
+APART: Final = "apart"
+TOGETHER: Final = "together"
 
 _HEADER: Final = struct.Struct("!4sB")
 _HERO: Final = struct.Struct("!IHHB")
@@ -71,18 +75,35 @@ class View(NamedTuple):
 
 @gamenet.game(game_name=GAME_NAME, tick_rate=TICK_RATE)
 def main(server: gamenet.GameServer) -> None:
-    """Run the field until the server stops."""
+    """Run the field until the server stops.
+
+    The option ``start``, of the ``[game]`` table, says where heroes begin: ``"apart"``, all over
+    the map, or ``"together"``, beside the one who came last, as friends who look for each other
+    would like.
+
+    :raises ConfigError: for another ``start``.
+    """
+    start = server.options.get("start", APART)
+    if start not in (APART, TOGETHER):
+        raise gamenet.ConfigError("start", f'write "{APART}" or "{TOGETHER}", not {start!r}')
     field = Field()
     views: dict[int, Order] = {}
+    names = Names(server)
     server.show(lambda: map_of(field, server.players))
     for tick in server.ticks():
         for event in tick.events:
             match event:
                 case gamenet.Joined(player):
-                    field.add(player.id)
+                    last = next(reversed(field.heroes), 0) if start == TOGETHER else 0
+                    field.add(player.id, field.place_beside(last) if last else None)
                 case gamenet.Left(player):
                     field.remove(player.id)
                     views.pop(player.id, None)
+                    names.left(player)
+                case gamenet.Suspended(player):
+                    names.suspended(player)
+                case gamenet.Resumed(player):
+                    names.resumed(player)
                 case gamenet.Input(player, _, buttons):
                     field.steer(player.id, buttons)
                 case gamenet.Chat(player, text):
@@ -90,12 +111,15 @@ def main(server: gamenet.GameServer) -> None:
                 case gamenet.Received(player, payload):
                     if isinstance(payload, bytes) and payload.startswith(NUMBERED):
                         server.send(player, payload)
+                    else:
+                        names.heard(player, payload)
         field.step()
         packed = {hero_id: pack_hero(hero) for hero_id, hero in field.heroes.items()}
         for player in server.players:
             view = views.setdefault(player.id, Order())
             seen = view.arrange([hero.id for hero in field.near(player.id)])
             server.send_state(player, join_state([packed[hero_id] for hero_id in seen]))
+            names.seen(player, seen)
 
 
 def map_of(field: Field, players: Iterable[gamenet.Player]) -> dict[str, Any]:

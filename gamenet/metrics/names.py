@@ -17,6 +17,10 @@ BYTES: Final = {
 
 COUNTERS: Final = {
     "acks_of_unsent": ("acks_of_unsent", "Acknowledgements of what was never sent"),
+    "beacon_answers": ("beacon_answers", "Answers to those who looked for servers"),
+    "beacon_other_game": ("beacon_other_game", "Queries for servers of another game"),
+    "beacon_queries": ("beacon_queries", "Datagrams that the beacon heard"),
+    "beacon_repeats": ("beacon_repeats", "Queries that were answered already"),
     "budget_waits": ("budget_waits", "States that waited for the send budget"),
     "commands": ("commands", "Commands of the game that the reactor carried out"),
     "datagrams_delivered": ("datagrams_delivered", "Datagrams that passed all checks"),

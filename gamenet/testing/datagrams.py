@@ -117,11 +117,11 @@ class SimulatedPort:
         self._target = (host, port)
 
     def setBroadcastAllowed(self, enabled: bool) -> None:
-        """There is no broadcasting here."""
+        """It always is."""
 
     def getBroadcastAllowed(self) -> bool:
-        """There is no broadcasting here."""
-        return False
+        """It always is."""
+        return True
 
     def stopListening(self) -> Deferred[None]:
         """Close it.

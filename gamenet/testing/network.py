@@ -10,6 +10,7 @@ from dataclasses import replace
 from heapq import heappop, heappush
 from typing import TYPE_CHECKING, Any, Final
 
+from gamenet.core.beacon import BROADCAST, GROUP, GROUP_IPV6
 from gamenet.errors import LocalProtocolError
 from gamenet.impairment import PROFILES, Impairment, Profile, find_profile
 from gamenet.testing.streams import DATA, HEADER_BYTES, SimulatedTransport
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 Address = tuple[str, int]
 """Host and port."""
 FIRST_FREE_PORT: Final = 40_000
+TO_ALL: Final = frozenset({GROUP, GROUP_IPV6, BROADCAST})
+"""Whoever has the port open, on whatever machine, hears what is sent there."""
 _pack_time: Final = struct.Struct("!d").pack
 
 
@@ -240,6 +243,11 @@ class SimulatedNetwork:
         self, machine: SimulatedReactor, source: Address, target: Address, data: bytes
     ) -> None:
         """Carry a datagram to whoever is at *target* when it arrives."""
+        if target[0] in TO_ALL:
+            for where, port in list(self.udp.items()):
+                if where[1] == target[1] and port.everywhere:
+                    self.send_datagram(machine, source, where, data)
+            return
         timeline = self.timeline
         now = timeline.now
         ways = machine.ways

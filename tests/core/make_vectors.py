@@ -11,7 +11,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, Final
 
-from gamenet.core import frames
+from gamenet.core import beacon, frames
 from gamenet.core.frames import Kind
 from gamenet.core.input_timing import INPUT_TIMING
 from gamenet.core.inputs import encode_inputs
@@ -125,6 +125,7 @@ def vectors() -> dict[str, Any]:
         "messages": message_vectors(),
         "bodies": body_vectors(),
         "datagrams": datagram_vectors(),
+        "beacon": beacon_vectors(),
     }
 
 
@@ -415,6 +416,36 @@ def runs(values: list[int]) -> str:
     readers of JSON.
     """
     return " ".join(f"{value:x}*{len(list(group))}" for value, group in groupby(values))
+
+
+def beacon_vectors() -> list[dict[str, Any]]:
+    """Queries, without the zeros behind them, and answers."""
+    found = []
+    token, server_id = bytes(range(0x30, 0x38)), bytes(range(0x38, 0x40))
+    for game in ("", "tag/1"):
+        query = beacon.Query(token, game)
+        data = beacon.encode_query(query).rstrip(b"\0")
+        data += bytes(game == "")  # the count of a text that is empty is no padding
+        found.append(
+            {
+                "name": "QUERY",
+                "fields": {"token": token.hex(), "game": game},
+                "hex": lines(data),
+                "zeros_after": beacon.QUERY_BYTES - len(data),
+            }
+        )
+    for flags, players, pin, name, game in (
+        (0, 0, beacon.NO_PIN, "Room 12", ""),
+        (beacon.SECURE, 3, bytes(range(0x80, 0xA0)), "Ada's game \N{GAME DIE}", "tag/1"),
+        (beacon.SECURE | beacon.NEEDS_PROOF | beacon.CLOSED, 0xFFFF, beacon.NO_PIN, "x", "y"),
+    ):
+        answer = beacon.Answer(
+            token, server_id, frames.VERSION, flags, 7777, players, 256, pin, name, game
+        )
+        fields = answer._asdict() | {"token": token.hex(), "server_id": server_id.hex()}
+        data = beacon.encode_answer(answer)
+        found.append({"name": "ANSWER", "fields": fields | {"pin": pin.hex()}, "hex": lines(data)})
+    return found
 
 
 def lines(data: bytes) -> str | list[str]:

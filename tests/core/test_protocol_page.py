@@ -7,7 +7,7 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from gamenet.core import frames, inputs, record, text, window, wire
+from gamenet.core import beacon, frames, inputs, record, text, window, wire
 from gamenet.errors import DisconnectReason, RefusalReason
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "PROTOCOL.rst").read_text(encoding="utf-8")
@@ -25,6 +25,7 @@ class PageTests(SynchronousTestCase):
     def test_every_number_of_every_kind_type_code_and_reason(self) -> None:
         rows = set(re.findall(r"\* - ([A-Z_]+)\n +- (\d+)\n", PAGE))
         enums = (frames.Kind, wire.DatagramKind, wire.MessageType, RefusalReason, DisconnectReason)
+        enums += (beacon.BeaconKind,)
         self.assertEqual(
             rows, {(member.name, str(int(member))) for enum in enums for member in enum}
         )
@@ -57,8 +58,17 @@ class PageTests(SynchronousTestCase):
                 "inputs in an INPUT": [inputs.MAX_INPUTS, 1, 64],
                 "replay window": [window.WIDTH],
                 "datagrams under one key": [record.HARD_STOP],
+                "query of a beacon, and the longest answer": [
+                    beacon.QUERY_BYTES,
+                    beacon.MAX_ANSWER_BYTES,
+                ],
+                "name of a server": [beacon.MAX_NAME_BYTES],
             },
         )
+
+    def test_the_places_of_the_beacon(self) -> None:
+        for place in (beacon.GROUP, beacon.GROUP_IPV6, beacon.BROADCAST, str(beacon.PORT)):
+            self.assertIn(f"`{place}`", section("The beacon"))
 
     def test_the_vectors_are_shown(self) -> None:
         shown = re.search(r"\.\. literalinclude:: (\S+)", PAGE)

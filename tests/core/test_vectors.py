@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from twisted.trial.unittest import SynchronousTestCase
 
-from gamenet.core import frames, wire
+from gamenet.core import beacon, frames, wire
 from gamenet.core.frames import Kind
 from gamenet.core.input_timing import INPUT_TIMING
 from gamenet.core.inputs import decode_inputs, encode_inputs
@@ -133,6 +133,27 @@ def read_frame(name: str, direction: str, data: bytes) -> dict[str, Any]:
     else:
         assert name == "BYE"
         fields = {"reason": reader.number(1), "text": reader.rest().decode("utf-8")}
+    assert not reader.data, "bytes to spare"
+    return fields
+
+
+def read_beacon(name: str, data: bytes) -> dict[str, Any]:
+    """The fields of a query or an answer, as the file has them."""
+    reader = Reader(data)
+    assert reader.bytes(4) == b"GNB1"
+    assert reader.number(1) == ["QUERY", "ANSWER"].index(name) + 1
+    fields: dict[str, Any] = {"token": reader.bytes(8).hex()}
+    if name == "QUERY":
+        assert len(data) == 512
+        fields["game"] = reader.counted_text()
+        assert not any(reader.rest())
+        return fields
+    fields["server_id"] = reader.bytes(8).hex()
+    sizes = {"version": 2, "flags": 1, "port": 2, "players": 2, "max_players": 2}
+    fields |= {field: reader.number(size) for field, size in sizes.items()}
+    fields["pin"] = reader.bytes(32).hex()
+    fields["name"] = reader.counted_text()
+    fields["game"] = reader.counted_text()
     assert not reader.data, "bytes to spare"
     return fields
 
@@ -428,6 +449,12 @@ class SecondImplementationTests(SynchronousTestCase):
                 sizes.append(len(raw(vector["hex"])))
         self.assertEqual(sizes, [1_200, 1_200, 33, 1_200, 1_200])
 
+    def test_the_beacon(self) -> None:
+        for vector in VECTORS["beacon"]:
+            data = raw(vector["hex"]) + bytes(vector.get("zeros_after", 0))
+            self.assertEqual(read_beacon(vector["name"], data), vector["fields"])
+        self.assertEqual({each["name"] for each in VECTORS["beacon"]}, {"QUERY", "ANSWER"})
+
     def test_a_salt_leads_from_each_epoch_to_the_next(self) -> None:
         salts = [
             vector["fields"]["salt"] for vector in VECTORS["frames"] if vector["name"] == "REKEY"
@@ -584,6 +611,28 @@ class OurEncoderTests(SynchronousTestCase):
             sealer.rekey(our_keys(vector), vector["epoch"])
             kind = wire.DatagramKind[vector["name"]]
             self.assertEqual(sealer.seal(kind, body_of(vector)), raw(vector["hex"]))
+
+
+class BeaconTests(SynchronousTestCase):
+    """gamenet writes and reads queries and answers."""
+
+    def test_queries(self) -> None:
+        for vector in VECTORS["beacon"]:
+            if vector["name"] == "QUERY":
+                fields, data = vector["fields"], raw(vector["hex"]) + bytes(vector["zeros_after"])
+                query = beacon.Query(raw(fields["token"]), fields["game"])
+                self.assertEqual(beacon.encode_query(query), data)
+                self.assertEqual(beacon.decode_query(data), query)
+
+    def test_answers(self) -> None:
+        for vector in VECTORS["beacon"]:
+            if vector["name"] == "ANSWER":
+                secrets = {
+                    name: raw(vector["fields"][name]) for name in ("token", "server_id", "pin")
+                }
+                answer = beacon.Answer(**{**vector["fields"], **secrets})
+                self.assertEqual(beacon.encode_answer(answer), raw(vector["hex"]))
+                self.assertEqual(beacon.decode_answer(raw(vector["hex"])), answer)
 
 
 class OurDecoderTests(SynchronousTestCase):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tests.fuzz import (
+    beacon_targets,
     body_targets,
     datagram_targets,
     fragment_targets,
@@ -32,5 +33,6 @@ MODULES = (
     identity_targets,
     message_targets,
     status_targets,
+    beacon_targets,
 )
 TARGETS: dict[str, Target] = {target.name: target for each in MODULES for target in each.TARGETS}

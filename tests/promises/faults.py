@@ -46,6 +46,7 @@ CALLS = frozenset(
         *("stdin.write", "stdin.flush", "stdin.close", "buffer.readline", "load_verify_locations"),
         # Sockets.
         *("socket.socket", "socket.gethostname", "socket.getaddrinfo", "recvfrom", "sendto"),
+        *("get_adapters", "if_indextoname"),
         *("setsockopt", "getsockopt", "getsockname", "setblocking", "found.listen", "fileno"),
         # Twisted's ports and connections.
         *("listenTCP", "listenUDP", "connectTCP", "adoptStreamPort", "startListening"),
@@ -104,9 +105,15 @@ _ONLY_ASKS = (
 _ITS_NUMBER = "a bell knows its number"
 _NO_MEMORY = "OpenSSL makes one unless there is no memory; Twisted logs it and cuts the connection"
 
+_IN_PLAY = "becomes a sentence on the screen, or nothing; tests/play has it happen"
+_AT_START = "before anything is open; tests/play has it happen"
+
 EXCLUDED = {
     "account_file.change open": _NEW_FILE,
     "account_file.read_file fileno": _HAS_FILE,
+    "beacon.Beacon._open stopListening": "takes back what was opened a moment ago",
+    "beacon.Beacon._start random_bytes": "raised before anything is open",
+    "beacon.Beacon.stop stopListening as a value": _TWISTED,
     "certificates._write open": _NEW_FILE,
     "chat.LineReader.start Thread": "raised before anything is open",
     "cli.Interrupt.__enter__ signal.signal": _MAIN_THREAD,
@@ -132,9 +139,22 @@ EXCLUDED = {
     "gate.raise_open_files resource.getrlimit": "fails only for a limit that no system has",
     "joining.Door._session random_bytes as a value": _LATER,
     "descriptors.copied os.close": "closes what was opened a moment ago",
+    "lan.join_group socket.socket as a value": "only asked what a port has",
     "listening.Listening._adopt os.close": "closes what was duplicated a moment ago",
     "listening.Listening._adopt_udp os.close": "closes what was duplicated a moment ago",
     "low_latency.LowLatencyProtocol.startProtocol sendto as a value": _LATER,
+    "play.closing.Closing.begin Thread": _MADE,
+    "play.closing.Closing.begin thread.start": _IN_PLAY,
+    "play.hosting.Hosting._run except OSError": _IN_PLAY,
+    "play.hosting.Hosting._trust mkdir": _IN_PLAY,
+    "play.hosting.Hosting.start Thread": _MADE,
+    "play.hosting.Hosting.start thread.start": _IN_PLAY,
+    "play.art.__main__.main except OSError, error": _AT_START,
+    "play.art.__main__.main mkdir": _AT_START,
+    "play.art.__main__.main write_text": _AT_START,
+    "play.field_map._read except Exception": _AT_START,
+    "play.field_map._read except OSError": _AT_START,
+    "play.scenery._sheet except OSError, error": _AT_START,
     "ports.BudgetedPort.startListening except CannotListenError": "struck in tests/test_ports.py",
     "ports.BudgetedPort.startListening startListening": "as its handler",
     "ports.adopt stopListening": "takes back what was opened a moment ago",
@@ -155,6 +175,8 @@ EXCLUDED = {
     "relay_udp.Socket.port transport.getHost": "for who asks where the proxy is",
     "relay_udp.Socket.startProtocol sendto as a value": _LATER,
     "reliable.ReliableProtocol.abort abortConnection": _ABORT,
+    "seeking.Seeker._open stopListening": _TWISTED,
+    "seeking.Seeker.stop stopListening": _TWISTED,
     "server.TurnedAway.connectionMade abortConnection": _ABORT,
     "service.GameServerService._stop except TimeoutError": "Twisted's, of our own deadline",
     "serving._end_by signal.signal": _MAIN_THREAD,

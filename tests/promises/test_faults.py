@@ -22,6 +22,7 @@ from tempfile import TemporaryDirectory, TemporaryFile
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import ifaddr
 from OpenSSL import SSL
 from twisted.application.service import MultiService
 from twisted.cred.credentials import IUsernamePassword
@@ -50,12 +51,14 @@ from gamenet import (
     entrance,
     facade,
     gate,
+    lan,
     log_format,
     notify,
     passwords,
     ports,
     proxy,
     record_folder,
+    seeking,
     stuck,
     tap,
     tickets,
@@ -87,6 +90,7 @@ from gamenet.errors import (
 from gamenet.events import Disconnected, Joined, Left, Received, Resumed, Suspended
 from gamenet.game import Game, GameThread, load_game
 from gamenet.impairment import Profile
+from gamenet.lan import Interface, LanProtocol, join_group, open_port
 from gamenet.login_pool import LoginPool, LoginThreads
 from gamenet.low_latency import LowLatencyProtocol
 from gamenet.messages import Message
@@ -95,6 +99,7 @@ from gamenet.metrics.guard import read_token
 from gamenet.metrics.snapshots import Snapshots
 from gamenet.relay import Relay
 from gamenet.relay_udp import Socket
+from gamenet.seeking import Seeker
 from gamenet.server import GameServerFactory
 from gamenet.service import GameServerService
 from gamenet.testing import Simulation, live
@@ -2499,6 +2504,128 @@ class Scratch(io.StringIO):
 
 def main(server: Any) -> None:
     """A game for another process, which never begins."""
+
+
+class LanTests(FaultCase):
+    """The beacon, and who looks for it."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.network = Network()
+        self.machine = Machine(self.network)
+
+    def open(self, protocol: LanProtocol, host: str = LOOPBACK) -> Any:
+        """A port on a real socket."""
+        reactor = SocketReactor()
+        port = open_port(reactor, protocol, host, shared=True)
+        self.addCleanup(reactor.network.run, 1.0)
+        self.addCleanup(port.stopListening)
+        return port
+
+    def service(self) -> GameServerService:
+        service = GameServerService(
+            ServerConfig(insecure=True, beacon="Room 12"),
+            sink=Recorder(),
+            reactor=self.machine,
+            now=self.machine.seconds,
+        )
+        self.addCleanup(self.network.run, 20.0)
+        self.addCleanup(service.stopService)
+        return service
+
+    def seeker(self) -> Seeker:
+        ways = [Interface(LOOPBACK, 1, "lo")]
+        seeker = Seeker(self.machine, ways=lambda: ways)
+        self.addCleanup(self.network.run, 1.0)
+        self.addCleanup(seeker.stop)
+        return seeker
+
+    @row(
+        at("lan._bound", "socket.socket", "setblocking", "except OSError"),
+        at("lan._bound", *(f"setsockopt{number}" for number in ("", " 2", " 3", " 4", " 5"))),
+    )
+    def test_a_socket_that_cannot_be_made(self) -> None:
+        self.patch(lan, "SO_REUSEPORT", socket.SO_REUSEADDR)
+        # The socket is one of IPv4, for machines without the other; it is not asked.
+        self.patch(socket, "AF_INET6", socket.AF_INET)
+        tries = [(socket, "socket", LOOPBACK, 0), (socket.socket, "setblocking", LOOPBACK, 0)]
+        tries += [(socket.socket, "setsockopt", LOOPBACK, after) for after in range(4)]
+        tries += [(socket.socket, "setsockopt", "::1", 2)]
+        for owner, name, host, after in tries:
+            strike = self.strike(owner, name, os_error("ENOBUFS"), by="lan", after=after)
+            self.assertRaises(OSError, self.open, LanProtocol(), host)
+            self.assertEqual(strike.left, [])
+            self.let_go()
+        self.assertEqual(self.open(LanProtocol()).getHost().host, LOOPBACK)
+
+    @row(at("lan.LanProtocol.send", "sendto", "except OSError, TypeError"), seen="drop_beacon_send")
+    def test_writing(self) -> None:
+        protocol = LanProtocol()
+        port = self.open(protocol)
+        errors = (*failing(*KERNEL, "EAGAIN"), TypeError("an address of the other family"))
+        self.strike(ports.OpenSocket, "sendto", *errors, by="lan")
+        here = (LOOPBACK, port.getHost().port)
+        self.assertEqual([protocol.send(b"lost", here) for _ in errors], [False] * len(errors))
+        self.assertTrue(protocol.send(b"sent", here))
+
+    @row(
+        at("lan.join_group", "setsockopt", "setsockopt 2", "except OSError"),
+        seen="hears broadcasts only",
+    )
+    def test_a_group_that_cannot_be_joined(self) -> None:
+        port = self.open(LanProtocol(), "0.0.0.0")
+        self.strike(socket.socket, "setsockopt", *failing(*KERNEL), by="lan")
+        for number in range(len(KERNEL)):
+            way = Interface("", 1, "lo") if number % 2 else Interface(LOOPBACK, 1, "lo")
+            self.assertFalse(join_group(port, way))
+
+    @row(at("lan.interfaces", "get_adapters", "except OSError"))
+    def test_a_system_that_does_not_say_what_networks_it_has(self) -> None:
+        self.strike(ifaddr, "get_adapters", *failing("EAFNOSUPPORT", "EACCES"))
+        for _ in range(2):
+            self.assertEqual(lan.interfaces(), list(lan.DEFAULT))
+
+    @row(at("seeking._host", "if_indextoname", "except OSError"))
+    def test_an_interface_that_is_gone(self) -> None:
+        self.strike(socket, "if_indextoname", os_error("ENXIO"))
+        self.assertEqual(seeking._host(("fe80::7", 7776, 0, 9)), "fe80::7%9")
+
+    @row(
+        at("lan.open_port", "listenUDP"),
+        at("beacon.Beacon._open", "except CannotListenError, OSError"),
+        seen="there is no beacon",
+    )
+    def test_a_beacon_without_a_port(self) -> None:
+        for error in (os_error("EMFILE"), CannotListenError("", 7776, os_error("EADDRINUSE"))):
+            service = self.service()
+            # After those that the game is played on.
+            self.strike(self.machine, "listenUDP", error, error, by="lan")
+            service.startService()
+            self.assertTrue(service.running)
+            self.assertEqual([where for where in self.network.udp if where[1] == 7776], [])
+            service.stopService()
+            self.network.run(20.0)
+
+    @row(
+        at("lan.open_port", "listenUDP"),
+        at("seeking.Seeker._open", "except CannotListenError, OSError"),
+        seen="Browser.problem",
+    )
+    def test_who_looks_without_a_port(self) -> None:
+        seeker = self.seeker()
+        self.strike(self.machine, "listenUDP", os_error("EMFILE"))
+        seeker.start()
+        self.assertEqual(seeker.problem, seeking.NO_NETWORK)
+        self.network.run(1.0)
+        self.assertEqual(seeker.problem, "")
+
+    @row(at("seeking.Seeker.start", "_random_bytes"))
+    def test_no_randomness_for_a_query(self) -> None:
+        seeker = self.seeker()
+        self.strike(seeker, "_random_bytes", os_error("EIO"))
+        self.assertRaises(OSError, seeker.start)
+        self.network.run(1.0)
+        self.assertEqual(len(seeker._tokens), 2)
 
 
 class TableTests(SynchronousTestCase):

@@ -1,5 +1,5 @@
 """
-The tests of the recipes whose engines are large: ``python -m tests.recipes``.
+The tests of the recipes whose packages are large: ``python -m tests.recipes``.
 
 The engines are Python packages, which ``make test-recipes`` installs. What they need of the system
 is installed here, where it is missing and that is possible. Ends with status 1 if a test failed, or
@@ -21,8 +21,8 @@ from tests.apt import come_by
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-CASES: Final = ("tests.recipes.engine_cases",)
-PACKAGES: Final = ("arcade", "panda3d")
+CASES: Final = ("tests.recipes.env_cases", "tests.recipes.engine_cases")
+PACKAGES: Final = ("arcade", "panda3d", "pettingzoo", "gymnasium", "numpy")
 HOW_TO_INSTALL: Final = "apt-get install libegl1 libgl1-mesa-dri"
 NO_SCREEN: Final = "import arcade; arcade.Window(8, 8).close()"
 """What needs them: a window of arcade that nobody sees."""

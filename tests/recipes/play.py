@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 Wanted = tuple[str, "Callable[[], object]"]
 HANGS_SECONDS = 60.0
 """Longer than any play takes on the slowest machine."""
-METRES = 1.5
+METRES = 2.5
 """How far somebody walks."""
 SAME_METRES = 0.01
 NOBODY_HEARS = "Nobody hears you: you are not on the plaza."
