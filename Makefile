@@ -221,6 +221,7 @@ dist: $(STAMP)
 
 screenshots: $(PLOTTER)
 	@$(BIN)/python -m tests.overlay.picture docs/images
+	@$(BIN)/python -m tests.tutorial.picture docs/images
 	@$(BIN)/python -m tests.browser --screenshots docs/images
 
 news: $(STAMP)
