@@ -16,6 +16,7 @@ from gamenet.play.scenes.join import JoinScene
 from gamenet.play.scenes.over import OverScene
 from gamenet.play.scenes.playing import PlayingScene
 from gamenet.play.stage import Wish
+from gamenet.play.writing import wrapped
 
 
 class SceneCase(SynchronousTestCase):
@@ -372,6 +373,16 @@ class PlayingTests(SceneCase):
                 for row in range(max(0, above.top), above.bottom)
             ]
             self.assertGreater(sum(changed), 200)
+
+    def test_only_what_is_shown_of_a_flood_of_chat_is_broken_into_lines(self) -> None:
+        with Theatre("bob") as theatre:
+            scene = theatre.play()
+            for number in range(200):
+                scene.world.talk.note(f"line {number}", theatre.simulation.time)
+            wrapped.cache_clear()
+            shown = scene._lines(theatre.simulation.time, 900)
+            self.assertEqual([text for text, _ in shown], [f"* line {n}" for n in range(194, 200)])
+            self.assertEqual(wrapped.cache_info().misses, 6)
 
     def test_old_lines_go_unless_somebody_types(self) -> None:
         with Theatre("bob") as theatre:
