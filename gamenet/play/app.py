@@ -208,7 +208,10 @@ class App:
         self._closing.begin(lambda: stay.client.stop(STOP_SECONDS))
 
     def tell(self, text: str) -> None:
-        print(f"gamenet play: {text}", file=sys.stderr, flush=True)
+        try:
+            print(f"gamenet play: {text}", file=sys.stderr, flush=True)
+        except OSError:
+            pass  # the terminal has gone, or its disk is full: the window says it as well
 
 
 def new_client(make: Callable[..., GameClient], wish: Wish) -> GameClient:

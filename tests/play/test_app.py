@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import threading
 from typing import Any
 
@@ -128,6 +129,18 @@ class LoopTests(SynchronousTestCase):
         with contextlib.redirect_stderr(err):
             app.App.tell(None, "Nobody is there.")  # type: ignore[arg-type]
         self.assertEqual(err.getvalue(), "gamenet play: Nobody is there.\n")
+
+    def test_the_game_goes_on_though_nobody_reads_the_terminal(self) -> None:
+        reader, writer = os.pipe()
+        os.close(reader)
+        with open(writer, "w", encoding="utf-8", closefd=False) as gone:
+            with contextlib.redirect_stderr(gone), Theatre("bob") as theatre:
+                del theatre.app.tell
+                scene = theatre.play()
+            with contextlib.suppress(BrokenPipeError):
+                gone.close()
+        os.close(writer)
+        self.assertTrue(scene.world.own)
 
 
 class ClosingTests(SynchronousTestCase):
