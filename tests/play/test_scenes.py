@@ -12,6 +12,7 @@ from tests.play.theatre import PLAYED, Theatre, nearby
 
 import pygame  # isort: skip
 
+from gamenet.play.scenes import join
 from gamenet.play.scenes.join import JoinScene
 from gamenet.play.scenes.over import OverScene
 from gamenet.play.scenes.playing import PlayingScene
@@ -137,6 +138,25 @@ class NearbyTests(SceneCase):
             theatre.until(lambda: isinstance(theatre.scene, PlayingScene))
             self.assertEqual(theatre.scene.stay.wish.address, "10.0.0.1:7777")
             self.assertTrue(theatre.scene.stay.wish.insecure)
+
+    def test_servers_that_have_no_room_are_counted(self) -> None:
+        written: list[str] = []
+        real = join.write
+
+        def write(surface: Any, text: str, *at: Any, **how: Any) -> Any:
+            written.append(text)
+            return real(surface, text, *at, **how)
+
+        self.patch(join, "write", write)
+        with Theatre() as theatre:
+            for count, told in ((6, False), (9, True), (6, False)):
+                theatre.lan.found = [nearby("x", f"10.0.0.{number}") for number in range(count)]
+                theatre.frames()
+                written.clear()
+                theatre.frames()
+                self.assertEqual(
+                    "and 3 more, which 'gamenet discover' lists" in written, told, written
+                )
 
     def test_the_focus_stays_while_servers_come_and_go(self) -> None:
         with Theatre() as theatre:

@@ -67,6 +67,8 @@ class JoinScene(Scene):
         self._host = [Button("Host and play", self.host), self.announced]
         self._cancelling = Form([Button("Cancel", self.cancel)])
         self._found: tuple[Found, ...] = ()
+        self._more = 0
+        """Servers nearby for which there is no room."""
         self._nearby: dict[str, Button] = {}
         self.form = Form([*self._own, *self._host])
         if wish.address:
@@ -195,7 +197,9 @@ class JoinScene(Scene):
             self._begin(Wish(hosting.address, self.name.text.strip(), insecure=hosting.insecure))
 
     def _look_around(self) -> None:
-        found = tuple(self.stage.lan.servers())[:MOST_SERVERS_SHOWN]
+        there = self.stage.lan.servers()
+        self._more = max(0, len(there) - MOST_SERVERS_SHOWN)
+        found = tuple(there[:MOST_SERVERS_SHOWN])
         if found == self._found:
             return
         self._found = found
@@ -251,7 +255,10 @@ class JoinScene(Scene):
             text = self.stage.lan.problem or "none has been found so far"
             write_lines(surface, text, (column.x, y), column.width, size=SMALL, colour=FAINT)
         area = pygame.Rect(column.x, y, column.width, 0)
-        self.form.draw(surface, area, list(self._nearby.values()))
+        y = self.form.draw(surface, area, list(self._nearby.values()))
+        if self._more:
+            text = f"and {self._more} more, which 'gamenet discover' lists"
+            write(surface, text, (column.x, y), size=SMALL, colour=FAINT)
 
     def _draw_waiting(self, surface: pygame.Surface, now: float) -> None:
         width, height = surface.get_size()
