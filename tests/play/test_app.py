@@ -6,6 +6,7 @@ import contextlib
 import io
 import os
 import threading
+import warnings
 from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -123,6 +124,16 @@ class LoopTests(SynchronousTestCase):
         with Theatre() as theatre:
             theatre.press(pygame.K_F11)
             self.assertEqual(asked, [True])
+
+    def test_what_pygame_thinks_of_a_new_window_is_not_for_the_terminal(self) -> None:
+        def toggle() -> None:
+            warnings.warn("re-creating window in toggle_fullscreen", Warning, stacklevel=1)
+
+        self.patch(pygame.display, "toggle_fullscreen", toggle)
+        with warnings.catch_warnings(record=True) as said, Theatre() as theatre:
+            warnings.simplefilter("always")
+            theatre.press(pygame.K_F11)
+        self.assertEqual(said, [])
 
     def test_what_is_said_at_the_terminal_is_one_line(self) -> None:
         err = io.StringIO()
