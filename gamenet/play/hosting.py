@@ -65,9 +65,9 @@ class Hosting:
 
     def start(self) -> None:
         """Have it run soon; ``address`` or ``problem`` say what came of it. One that runs stays."""
-        if self.address or (self._thread is not None and self._thread.is_alive()):
+        if self._runs or (self._thread is not None and self._thread.is_alive()):
             return
-        self.problem = ""
+        self.address = self.problem = ""
         thread = threading.Thread(target=self._run, name="gamenet-hosting", daemon=True)
         try:
             thread.start()
@@ -75,6 +75,11 @@ class Hosting:
             self.problem = sentence(f"no server can be started here: {error}")
         else:
             self._thread = thread
+
+    @property
+    def _runs(self) -> bool:
+        """Whether there is one, and its game has not failed since."""
+        return bool(self.address) and self.server is not None and self.server.running
 
     def stop(self, timeout: float = STOP_SECONDS) -> None:
         """Send everybody away and close; waits for it."""

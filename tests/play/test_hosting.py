@@ -28,6 +28,7 @@ class FakeServer:
         self.made.append({"listen": listen, **fields})
         self.address = f"gamenet://localhost:{listen}#sha256={PIN}"
         self.stops: list[float] = []
+        self.running = True
 
     def start(self) -> None:
         if self.problem is not None:
@@ -93,6 +94,17 @@ class HostingTests(SynchronousTestCase):
         made.stop(3.0)
         server: Any = made.server
         self.assertEqual((made.address, server.stops), ("", [3.0]))
+
+    def test_one_whose_game_has_failed_can_be_started_again(self) -> None:
+        made = self.host()
+        failed: Any = made.server
+        failed.running = False
+        made.start()
+        assert made._thread is not None
+        made._thread.join()
+        self.assertEqual(len(self.made), 2)
+        self.assertIsNot(made.server, failed)
+        self.assertTrue(made.address)
 
     def test_why_it_cannot_be_started_is_a_sentence(self) -> None:
         self.patch(FakeServer, "problem", ListenFailed("port 7000 is in use"))
