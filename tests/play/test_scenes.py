@@ -121,6 +121,18 @@ class JoinTests(SceneCase):
                 theatre.app.surface = pygame.Surface(size)
                 theatre.frames()
 
+    def test_a_server_of_ones_own_that_runs_is_not_forgotten(self) -> None:
+        with Theatre() as theatre:
+            for address, label in (
+                ("", join.HOST),
+                ("field.example", join.HOSTED),
+                ("", join.HOST),
+            ):
+                theatre.hosting.address = address
+                theatre.frames()
+                labels = [widget.label for widget in theatre.scene.form.widgets]
+                self.assertIn(label, labels)
+
 
 class NearbyTests(SceneCase):
     """Servers of the local network."""

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 MOST_ADDRESS_CHARACTERS: Final = 400
 MOST_PASSWORD_CHARACTERS: Final = 256
 MOST_SERVERS_SHOWN: Final = 6
+HOST: Final = "Host and play"
+HOSTED: Final = "Play on your server, which runs"
 COLUMN: Final = 380
 """Width of each of the two columns, in pixels."""
 
@@ -64,7 +66,8 @@ class JoinScene(Scene):
             self.insecure,
             Button("Join", self.join),
         ]
-        self._host = [Button("Host and play", self.host), self.announced]
+        self._hosting_button = Button(HOST, self.host)
+        self._host = [self._hosting_button, self.announced]
         self._cancelling = Form([Button("Cancel", self.cancel)])
         self._found: tuple[Found, ...] = ()
         self._more = 0
@@ -171,6 +174,8 @@ class JoinScene(Scene):
 
     def update(self, now: float) -> None:
         self._look_around()
+        # Who has left it, or given up to join it, is told that others can still come in.
+        self._hosting_button.label = HOSTED if self.stage.hosting.address else HOST
         if self._hosting:
             self._look_at_own_server()
         stay = self._stay
