@@ -29,12 +29,13 @@ OUT ?= benchmarks/results/latest.json
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help demo test fuzz check bench-quick bench-trust flood soak docs plots art clean distclean setup dist format \
-	style types layers packaging compiled compiled-copy news bench peers test-browser screenshots
+	style types layers packaging compiled compiled-copy news bench peers test-browser test-play screenshots
 
 help:
 	@echo 'make demo         play: a server and 50 bots for 20 seconds, and what was measured'
 	@echo 'make test         the test suite under pytest, then under trial; JOBS=4 tests at a time'
 	@echo 'make test-browser look at the live page in a real, headless Chromium'
+	@echo 'make test-play    look at the game in a real window, on a display that nobody sees'
 	@echo 'make fuzz         throw SECONDS=600 of damaged input at every parser'
 	@echo 'make check        everything that must hold before a change goes in, tests included'
 	@echo 'make bench        a table: gamenet beside its peers; WORKLOADS="W1 W3" RUNS=5 OUT=file.json'
@@ -118,6 +119,10 @@ test: $(STAMP)
 # Not part of `make test`, which needs no browser.
 test-browser: $(STAMP)
 	@$(BIN)/python -m tests.browser
+
+# Nor this: it needs Xvfb and xdotool.
+test-play: $(STAMP)
+	@$(BIN)/python -m tests.display
 
 # The kept inputs are run by `make test`, everywhere and without the fuzzer.
 fuzz: $(FUZZER)
@@ -204,6 +209,7 @@ dist: $(STAMP)
 
 screenshots: $(PLOTTER)
 	@$(BIN)/python -m tests.browser --screenshots docs/images
+	@$(BIN)/python -m tests.display --screenshots docs/images
 
 news: $(STAMP)
 	$(BIN)/python tests/packaging/check_news.py
