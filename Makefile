@@ -9,6 +9,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 FUZZER := $(VENV)/.fuzzer-installed
 PLOTTER := $(VENV)/.plotter-installed
+ENGINES := $(VENV)/.engines-installed
 # What gamenet is measured beside, in an environment of its own.
 PEERS_VENV := .venv-peers
 PEER_PACKAGES := pyenet aioquic mpgameserver websockets
@@ -28,14 +29,16 @@ OUT ?= benchmarks/results/latest.json
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test fuzz check bench-quick bench-trust flood soak docs plots art clean distclean setup dist format \
-	style types layers packaging compiled compiled-copy news bench peers test-browser test-play screenshots
+.PHONY: help play demo test fuzz check bench-quick bench-trust flood soak docs plots art clean distclean setup dist format \
+	style types layers packaging compiled compiled-copy news bench peers test-browser test-play test-recipes engines screenshots
 
 help:
+	@echo 'make play         the game, on a server of your own that friends can join'
 	@echo 'make demo         play: a server and 50 bots for 20 seconds, and what was measured'
 	@echo 'make test         the test suite under pytest, then under trial; JOBS=4 tests at a time'
 	@echo 'make test-browser look at the live page in a real, headless Chromium'
 	@echo 'make test-play    look at the game in a real window, on a display that nobody sees'
+	@echo 'make test-recipes play the recipes for arcade, Panda3D and learners, without a screen'
 	@echo 'make fuzz         throw SECONDS=600 of damaged input at every parser'
 	@echo 'make check        everything that must hold before a change goes in, tests included'
 	@echo 'make bench        a table: gamenet beside its peers; WORKLOADS="W1 W3" RUNS=5 OUT=file.json'
@@ -73,6 +76,9 @@ $(STAMP): setup.py pyproject.toml gamenet/_version.py
 	@touch $@
 
 # ------------------------------------------------------------------------------------------- use
+
+play: $(STAMP)
+	@$(BIN)/gamenet play --host
 
 demo: $(STAMP)
 	@$(BIN)/gamenet demo --seconds 20 --bots 50
@@ -123,6 +129,17 @@ test-browser: $(STAMP)
 # Nor this: it needs Xvfb and xdotool.
 test-play: $(STAMP)
 	@$(BIN)/python -m tests.display
+
+# Not part of `make test`, which needs no engines: they are large.
+test-recipes: $(ENGINES)
+	@$(BIN)/python -m tests.recipes
+
+engines: $(ENGINES)
+
+$(ENGINES): $(STAMP)
+	@echo "Installing the engines of the recipes into $(VENV)"
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --editable '.[recipes]'
+	@touch $@
 
 # The kept inputs are run by `make test`, everywhere and without the fuzzer.
 fuzz: $(FUZZER)
@@ -208,6 +225,7 @@ dist: $(STAMP)
 	@rm -f dist.log; ls -1 dist/*
 
 screenshots: $(PLOTTER)
+	@$(BIN)/python -m tests.overlay.picture docs/images
 	@$(BIN)/python -m tests.browser --screenshots docs/images
 	@$(BIN)/python -m tests.display --screenshots docs/images
 

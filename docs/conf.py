@@ -1,5 +1,6 @@
 """How Sphinx builds the documentation: ``make docs``."""
 
+import os
 import runpy
 import sys
 from pathlib import Path
@@ -20,9 +21,15 @@ highlight_language = "python"
 
 # The docstrings are reST already; types are in the signatures, as in the code.
 sys.path.insert(0, str(ROOT))
+os.environ["PYGAME_HIDE_SUPPORT_PROMPT"] = "1"
 autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"
-autodoc_default_options = {"members": True, "show-inheritance": True}
+autodoc_default_options = {"members": True}
+# Defaults and types as the code names them, instead of all that they can be.
+autodoc_type_aliases = {
+    name: name for name in ("AnyGame", "Event", "Payload", "Address", "Command")
+}
+autodoc_preserve_defaults = True
 add_module_names = False
 python_use_unqualified_type_names = True
 # A signature that would be wider than the page has a line for each parameter.
@@ -37,3 +44,13 @@ html_theme_options = {"navigation_with_keys": True}
 # For light and for dark pages; both can be read by those who see colours otherwise.
 pygments_style = "a11y-high-contrast-light"
 pygments_dark_style = "a11y-high-contrast-dark"
+
+
+def drop_alias(app, what, name, obj, options, lines):
+    """What Python says of a field of a named tuple that says nothing itself."""
+    if lines and lines[0].startswith("Alias for field number"):
+        lines.clear()
+
+
+def setup(app):
+    app.connect("autodoc-process-docstring", drop_alias)

@@ -11,15 +11,17 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-from gamenet.cli_values import number
+from gamenet.cli_values import seconds
 
 if TYPE_CHECKING:
     import argparse
 
-    from gamenet.seeking import Found
+    from gamenet.found import Found
 
 SECONDS: Final = 2.0
 MOST_SECONDS: Final = 60.0
+MOST_SHOWN: Final = 32
+"""Characters of the name of a game."""
 NOBODY: Final = (
     "answered. A server is found if it was started with --beacon NAME and listens to "
     "more than this machine; a firewall on either machine may block UDP port 7776; and many school "
@@ -37,7 +39,7 @@ def add_discover(commands: Any) -> None:
     )
     parser.add_argument(
         "--seconds",
-        type=number(0.1, MOST_SECONDS),
+        type=seconds(0.1, MOST_SECONDS),
         default=SECONDS,
         metavar="S",
         help=f"how long to wait for answers (default {SECONDS:g})",
@@ -67,7 +69,9 @@ def run_discover(arguments: argparse.Namespace) -> int:
         servers = [dataclasses.asdict(server) for server in found]
         print(json.dumps({"servers": servers}), flush=True)
     elif found:
-        print(table(found), flush=True)
+        # A terminal that has not all letters shows another for those that it lacks.
+        encoding = sys.stdout.encoding or "utf-8"
+        print(table(found).encode(encoding, "replace").decode(encoding), flush=True)
     if not found:
         who = f"no server of {arguments.game!r}" if arguments.game else "no server"
         print(f"gamenet discover: {problem or f'{who} {NOBODY}'}", file=sys.stderr)
@@ -78,7 +82,12 @@ def table(found: list[Found]) -> str:
     """A line for each server with what is to know of it, and one with its address."""
     rows = [("NAME", "GAME", "PLAYERS", "")]
     rows += [
-        (each.name, each.game or "-", f"{each.players}/{each.max_players}", ", ".join(notes(each)))
+        (
+            each.name,
+            each.game[:MOST_SHOWN] or "-",
+            f"{each.players}/{each.max_players}",
+            ", ".join(notes(each)),
+        )
         for each in found
     ]
     widths = [max(len(row[column]) for row in rows) for column in range(3)]

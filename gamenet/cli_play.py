@@ -11,6 +11,7 @@ import os
 from typing import TYPE_CHECKING, Any, Final
 
 from gamenet.addresses import DEFAULT_PORT
+from gamenet.cli_network import add_simulation, profile_of
 from gamenet.cli_values import named, shown, whole
 from gamenet.errors import ConfigError
 
@@ -72,6 +73,7 @@ def add_play(commands: Any) -> None:
     play.add_argument(
         "--fullscreen", action="store_true", help="take the whole screen; F11 as well"
     )
+    add_simulation(play)
 
 
 def run(arguments: argparse.Namespace, interrupted: Callable[[], bool]) -> None:
@@ -81,6 +83,9 @@ def run(arguments: argparse.Namespace, interrupted: Callable[[], bool]) -> None:
     """
     if arguments.host and arguments.address:
         raise ConfigError("host", "starts a server here; leave the address out, or --host")
+    profile = profile_of(arguments)
+    if profile is not None and not arguments.address:
+        raise ConfigError("sim", "a bad network leads to a server that is named; give its ADDRESS")
     missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
     if missing:
         packages = " and ".join(NEEDED[name] for name in missing)
@@ -104,7 +109,9 @@ def run(arguments: argparse.Namespace, interrupted: Callable[[], bool]) -> None:
         arguments.host,
         arguments.port,
         arguments.beacon or "",
-        map_file=arguments.map or "",
+        arguments.map or "",
+        profile,
+        arguments.sim_seed,
     )
     run_play(start, interrupted)
 

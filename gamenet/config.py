@@ -89,7 +89,7 @@ class ServerConfig(ServerLimits):
     """How long players have to leave a server that is being emptied (``SIGUSR1``); then it ends."""
     beacon: str = ""
     """The name under which the server is found on the local network (``gamenet discover``), at most
-    64 bytes; "" keeps it from being found."""
+    64 bytes; "" keeps it from being found. A ``GameServerFactory`` by itself has no beacon."""
     options: Mapping[str, Any] = field(default_factory=dict, repr=False)
     """The ``[game]`` table of the config file, for the game's own use as ``server.options``."""
 

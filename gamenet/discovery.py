@@ -13,7 +13,8 @@ import time
 from typing import TYPE_CHECKING, Any, Self
 
 from gamenet.checks import check_label
-from gamenet.seeking import Found, Seeker
+from gamenet.found import Found
+from gamenet.seeking import Seeker
 from gamenet.threads import check_may_block, ensure_reactor
 
 if TYPE_CHECKING:

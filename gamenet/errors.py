@@ -58,23 +58,41 @@ class RefusalReason(IntEnum):
     """Why a server said no to a join; the value is the code of a ``REFUSE`` frame."""
 
     VERSION = 1
+    """The two sides speak different versions of the protocol."""
     GAME = 2
+    """The server runs another game: ``game_name`` differs."""
     SCHEMA = 3
+    """The declared messages differ."""
     CREDENTIALS = 4
+    """The name is unknown, or the secret is wrong."""
     NAME = 5
+    """The name is none that a player can have."""
     FULL = 6
+    """``max_players`` or ``max_players_per_address`` are in."""
     BUSY = 7
+    """Too many log in at once, or this one must wait."""
     DUPLICATE = 8
+    """Somebody of that name is in."""
     BANNED = 9
+    """The account or the address is banned."""
     INSECURE = 10
+    """One side wants TLS and the other does not, or a secret would go without it."""
     NO_SESSION = 11
+    """The session that was to go on is over."""
     INTERNAL = 12
+    """A defect; the server's log has the traceback."""
     TICKET_INVALID = 13
+    """The ticket is not signed by whom the server trusts."""
     TICKET_EXPIRED = 14
+    """The ticket has ended."""
     TICKET_EARLY = 15
+    """The ticket has not begun; clocks differ."""
     TICKET_AUDIENCE = 16
+    """The ticket is for another server."""
     TICKET_USED = 17
+    """Somebody has joined with that ticket."""
     DRAINING = 18
+    """The server is being emptied."""
 
 
 REFUSAL_TEXTS: Final[dict[RefusalReason, str]] = {

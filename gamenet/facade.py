@@ -50,7 +50,8 @@ _OF_WHO_IS_HERE: Final = frozenset({Joined, Left})
 class GameServer(GameLoop, ServerVerbs):
     """A game server, started and stopped from the game's own thread.
 
-    :param listen: a port, or an endpoint such as ``"tcp:7777:interface=127.0.0.1"``.
+    :param listen: a port, 7777 unless given, or an endpoint such as
+        ``"tcp:7777:interface=127.0.0.1"``.
     :param game: run it on a thread of its own: host and play in one process.
     :param config: instead of, or beneath, the fields given by name.
     :param fields: any field of :class:`~gamenet.config.ServerConfig`.
@@ -385,6 +386,8 @@ class GameServer(GameLoop, ServerVerbs):
 def serve(game: AnyGame, listen: int | str = DEFAULT_PORT, **fields: Any) -> int:
     """Run a server until its game returns, somebody stops it, or Ctrl-C.
 
+    :param game: a function of the server, a :class:`~gamenet.Game` or its class.
+    :param listen: as for :class:`~gamenet.GameServer`.
     :param fields: any field of :class:`~gamenet.config.ServerConfig`.
     :returns: the exit status: 0, or 1 if no port could be opened or the game raised.
     :raises ConfigError: naming the field that is wrong.

@@ -115,7 +115,13 @@ def game(
     messages: Sequence[type[Message]] = (),
     input_bits: int = 16,
 ) -> Callable[[FunctionT], FunctionT]:
-    """Give a game function the settings that a :class:`Game` has as attributes."""
+    """Give a game function the settings that a :class:`Game` has as attributes.
+
+    :param game_name: name and version, compared when a client joins.
+    :param tick_rate: ticks a second.
+    :param messages: the typed messages that travel.
+    :param input_bits: buttons of an input, 1 to 64.
+    """
 
     def decorate(function: FunctionT) -> FunctionT:
         values = (game_name, tick_rate, tuple(messages), input_bits)
@@ -223,6 +229,9 @@ class GameThread:
             if request.code not in (None, 0):
                 self.failed = True
                 log.error("the game gave up: {code!r}", code=request.code)
+        except ConfigError as refusal:
+            self.failed = True
+            log.error("the game refuses its options: {refusal}", refusal=str(refusal))
         except BaseException:
             # Whatever it is, the thread is over and somebody must hear why.
             self.failed = True

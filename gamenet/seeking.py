@@ -9,38 +9,36 @@ from __future__ import annotations
 import secrets
 import socket
 from collections import deque
-from dataclasses import dataclass
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
 from twisted.internet.error import CannotListenError
+from twisted.logger import Logger
 
-from gamenet.addresses import is_loopback, join_address, unmapped
-from gamenet.core import frames
+from gamenet.addresses import is_loopback, unmapped
 from gamenet.core.beacon import (
     BROADCAST,
-    CLOSED,
     GROUP,
     GROUP_IPV6,
     LOOPBACK_BROADCAST,
-    NEEDS_PROOF,
-    NO_PIN,
     PORT,
-    SECURE,
     TOKEN_BYTES,
-    Answer,
     Query,
     decode_answer,
     encode_query,
 )
 from gamenet.errors import WireError
+from gamenet.faults import DEFECT
+from gamenet.found import Entry
 from gamenet.lan import EVERYWHERE_IPV6, Interface, LanProtocol, interfaces, open_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from gamenet.core.path import Address
+    from gamenet.found import Found
 
+log = Logger()
 FIRST_PAUSES: Final = (0.25, 0.5)
 """Between the first queries; on Wi-Fi the first one is often lost."""
 PAUSE_SECONDS: Final = 2.0
@@ -57,88 +55,18 @@ MAX_HOSTS_PER_SERVER: Final = 8
 NO_NETWORK: Final = "this machine has no network that takes a query: is Wi-Fi or the cable on?"
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
-    """A server that has answered. What it says of itself is a stranger's word, but cleaned."""
-
-    name: str
-    """What its owner calls it, 1 to 64 characters; several may have the same."""
-    game: str
-    """Name and version of the game, such as ``"tag/1"``; "" if it does not say."""
-    address: str
-    """For ``GameClient`` and every command: ``gamenet://HOST:PORT#sha256=PIN``, or ``HOST:PORT``
-    where there is no certificate to pin."""
-    host: str
-    """Where the answer came from."""
-    port: int
-    """TCP."""
-    pin: str
-    """SHA-256 of the certificate, 64 lower hex digits; "" for none."""
-    players: int
-    """Who play."""
-    max_players: int
-    """Who fit."""
-    secure: bool
-    """Whether it has TLS; one that has not is joined with ``insecure=True``."""
-    needs_proof: bool
-    """Whether nobody may join without a password or a ticket."""
-    is_open: bool
-    """False while newcomers are refused, such as before a restart."""
-    is_known: bool
-    """False if it speaks another version of the protocol, and cannot be joined with this one."""
-
-    @property
-    def is_full(self) -> bool:
-        """Whether there is no place left."""
-        return self.players >= self.max_players
-
-
-class _Entry:
-    """What is known of one server."""
-
-    __slots__ = ("answer", "hosts")
-
-    def __init__(self, answer: Answer) -> None:
-        self.answer = answer
-        self.hosts: dict[str, float] = {}
-        """Where answers came from, and when the last one did; the oldest way first."""
-
-    def found(self) -> Found:
-        answer = self.answer
-        host = min(self.hosts, key=_rank)
-        pin = "" if answer.pin == NO_PIN else answer.pin.hex()
-        address = join_address(host, answer.port)
-        return Found(
-            name=answer.name,
-            game=answer.game,
-            address=f"gamenet://{address}#sha256={pin}" if pin else address,
-            host=host,
-            port=answer.port,
-            pin=pin,
-            players=answer.players,
-            max_players=answer.max_players,
-            secure=bool(answer.flags & SECURE),
-            needs_proof=bool(answer.flags & NEEDS_PROOF),
-            is_open=not answer.flags & CLOSED,
-            is_known=answer.version == frames.VERSION,
-        )
-
-
-def _rank(host: str) -> int:
-    """How far an address can be handed on; less is further."""
-    address = unmapped(host)
-    if address.version == 4:
-        return 3 if address.is_loopback else int(address.is_link_local)
-    if address.is_link_local:
-        return 4  # its scope means something on this machine alone
-    return 3 if address.is_loopback else 2
-
-
 class SeekerProtocol(LanProtocol):
     """One way into the network, and what comes back by it."""
 
     def __init__(self, heard: Callable[[bytes, Address], None]) -> None:
         self._heard = heard
+        self._has_failed = False
+
+    def defect(self) -> None:
+        """A datagram met a defect of ours: logged once, for its sender can send more."""
+        if not self._has_failed:
+            self._has_failed = True
+            log.failure(DEFECT)
 
     def datagramReceived(self, data: bytes, addr: Address) -> None:
         """A datagram came."""
@@ -172,7 +100,7 @@ class Seeker:
         self._tokens: deque[bytes] = deque(maxlen=KEPT_TOKENS)
         self._pauses = iter(FIRST_PAUSES)
         self._ports: dict[Interface | None, Any] = {}
-        self._entries: dict[tuple[bytes, bytes, int], _Entry] = {}
+        self._entries: dict[tuple[bytes, bytes, int], Entry] = {}
         self._next: Any = None
         self._publishing: Any = None
 
@@ -242,7 +170,7 @@ class Seeker:
         if entry is None:
             if len(self._entries) >= MAX_SERVERS or self._is_crowded(host):
                 return
-            entry = self._entries[key] = _Entry(answer)
+            entry = self._entries[key] = Entry(answer)
         entry.answer = answer
         if host in entry.hosts or len(entry.hosts) < MAX_HOSTS_PER_SERVER:
             entry.hosts[host] = self._now()
@@ -265,7 +193,9 @@ class Seeker:
         self._publish()
 
     def _publish(self) -> None:
-        self._publishing = None
+        waiting, self._publishing = self._publishing, None
+        if waiting is not None and waiting.active():
+            waiting.cancel()
         found = (entry.found() for entry in self._entries.values())
         self.found = tuple(sorted(found, key=lambda each: (each.name.casefold(), each.address)))
 

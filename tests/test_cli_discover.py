@@ -93,6 +93,14 @@ class DiscoverTests(SynchronousTestCase):
             self.assertEqual(self.run_it(found=(replace(ROOM, **changes),)), 0)  # type: ignore[arg-type]
             self.assertTrue(self.out.splitlines()[1].endswith(f"  {note}"), self.out)
 
+    def test_aTerminalThatHasNotAllLetters(self) -> None:
+        self.patch(Finder, "found", (replace(ROOM, name="Zażółć \N{GAME DIE}", game="g" * 255),))
+        out = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+        with patch("gamenet.discovery.Browser", Finder), contextlib.redirect_stdout(out):
+            self.assertEqual(main(["discover", "--seconds", "0.1"]), 0)
+        out.seek(0)
+        self.assertEqual(out.read().splitlines()[1].split(), ["Za????", "?", "g" * 32, "3/8"])
+
     def test_jsonHasAllOfIt(self) -> None:
         self.assertEqual(self.run_it("--json", found=(ROOM,)), 0)
         self.assertEqual(self.out.count("\n"), 1)
@@ -103,10 +111,15 @@ class DiscoverTests(SynchronousTestCase):
         self.assertEqual(self.run_it(problem="the cable is out"), 1)
         self.assertEqual((self.out, self.err), ("", "gamenet discover: the cable is out\n"))
 
+    def test_ctrlCEndsIt(self) -> None:
+        with patch("gamenet.cli_discover.time.sleep", side_effect=KeyboardInterrupt):
+            self.assertEqual(self.run_it(found=(ROOM,)), 130)
+        self.assertEqual((self.out, self.err), ("", ""))
+
     def test_aMistakeIsOneLine(self) -> None:
         for arguments, expected in (
-            (("--seconds", "0"), "'0' is not a number from 0.1 to 60"),
-            (("here",), "unrecognized arguments: here"),
+            (("--seconds", "0"), "'0' is not a number of seconds from 0.1 to 60"),
+            (("here",), "it takes no 'here'"),
         ):
             self.assertEqual(self.run_it(*arguments), 1)
             self.assertIn(expected, self.err)

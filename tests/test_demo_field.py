@@ -177,6 +177,26 @@ class FieldTests(SynchronousTestCase):
         heroes = [field.add(number) for number in range(1, 1001)]
         self.assertEqual(len({(hero.x, hero.y) for hero in heroes}), 1000)
 
+    def test_thereIsRoomBesideAHeroAsLongAsThereIsRoomAtAll(self) -> None:
+        field = Field()
+        tiles = set()
+        last = field.add(1)
+        for hero_id in range(2, 40):
+            hero = field.add(hero_id, field.place_beside(last.id))
+            tiles.add((hero.x // UNITS_PER_TILE, hero.y // UNITS_PER_TILE))
+            if hero_id == 2:
+                self.assertEqual(abs(hero.x - last.x) + abs(hero.y - last.y), UNITS_PER_TILE)
+            self.assertIn(last.id, [seen.id for seen in field.near(hero.id)])
+            last = hero
+        self.assertEqual(len(tiles), 38)
+
+    def test_onAFullFieldTheyShareATile(self) -> None:
+        field = Field()
+        for hero_id in range(1, sum(row.count(".") + row.count("=") for row in ROWS) + 1):
+            field.add(hero_id)
+        hero = field.add(5_000, field.place_beside(7))
+        self.assertEqual((hero.x, hero.y), (field.heroes[7].x, field.heroes[7].y))
+
     def test_aHeroCannotComeTwice(self) -> None:
         field = Field()
         field.add(1)

@@ -8,7 +8,9 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from gamenet.demo import game
+from gamenet.demo.field import UNITS_PER_TILE
 from gamenet.demo.game import Order, decode_state
+from gamenet.errors import ConfigError
 from gamenet.testing import Simulation
 
 
@@ -67,3 +69,26 @@ class OrderTests(SynchronousTestCase):
             arranged = order.arrange(seen)
             self.assertEqual(arranged[0], 0)
             self.assertEqual(sorted(arranged), sorted(seen))
+
+
+class StartTests(SynchronousTestCase):
+    """Where heroes begin."""
+
+    def farthest(self, **fields: Any) -> float:
+        """How far apart two who join one after the other are, in tiles."""
+        with Simulation(game.main, clients=["ada", "bob"], **fields) as simulation:
+            simulation.run(0.5)
+            heroes = [
+                decode_state(client.take_state().payload).own for client in simulation.clients
+            ]
+        (ada, bob) = heroes
+        return max(abs(ada.x - bob.x), abs(ada.y - bob.y)) / UNITS_PER_TILE
+
+    def test_friendsBeginBesideEachOther(self) -> None:
+        self.assertEqual(self.farthest(options={"start": "together"}), 1.0)
+        self.assertGreater(self.farthest(), 8.0)
+        self.assertGreater(self.farthest(options={"start": "apart"}), 8.0)
+
+    def test_elsewhereIsRefusedByName(self) -> None:
+        error = self.assertRaises(ConfigError, self.farthest, options={"start": "here"})
+        self.assertIn('start: write "apart" or "together"', str(error))

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
+from twisted.logger import capturedLogs, formatEvent
 from twisted.trial.unittest import SynchronousTestCase
 
 import gamenet
 from gamenet.errors import ConfigError, DisconnectReason
 from gamenet.events import Chat, Input, Joined, Left, PathChanged, Received, Tick, Unreliable
-from gamenet.game import Game, checked_game, load_game, settings_of
+from gamenet.game import Game, GameThread, checked_game, load_game, settings_of
 from tests.world import World
 
 
@@ -285,3 +287,22 @@ class LoadTests(SynchronousTestCase):
         self.assertIn("other", self.refused("poor_games:other"))
         self.assertIn("main", self.refused("poor_games:main"))
         self.assertIn("Plain", self.refused("poor_games:Plain"))
+
+
+class ThreadTests(SynchronousTestCase):
+    """The thread that a game has."""
+
+    def test_options_that_a_game_refuses_are_one_line(self) -> None:
+        def game(server: Any) -> None:
+            raise ConfigError("lives", "write a number above 0, not -3")
+
+        ended: list[bool] = []
+        with capturedLogs() as logs:
+            GameThread(game, cast("Any", SimpleNamespace()), ended.append)._run()
+        self.assertEqual(ended, [False])
+        (line,) = logs
+        self.assertNotIn("log_failure", line)
+        self.assertEqual(
+            formatEvent(line),
+            "the game refuses its options: lives: write a number above 0, not -3",
+        )

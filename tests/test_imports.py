@@ -112,6 +112,20 @@ class ReactorTests(SynchronousTestCase):
         )
 
 
+class EngineTests(SynchronousTestCase):
+    """Only who draws needs an engine."""
+
+    def test_importingGamenetItsCommandAndTheModelOfTheGameLoadsNoPygame(self) -> None:
+        run_python(
+            """
+            import sys
+            import gamenet, gamenet.cli, gamenet.demo.game, gamenet.overlay
+            import gamenet.play.world, gamenet.play.hosting, gamenet.play.closing
+            assert "pygame" not in sys.modules
+            """
+        )
+
+
 class UnsafeDecodingTests(SynchronousTestCase):
     """No bytes from a file or a peer can name code to run."""
 

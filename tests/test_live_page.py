@@ -17,6 +17,7 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests import apt
 from tests.browser import __main__ as command
 from tests.browser import webdriver
 
@@ -109,7 +110,7 @@ class CommandTests(SynchronousTestCase):
         self.ran: list[list[str]] = []
         self.there: set[str] = set()
         self.patch(command, "find", lambda what: what if what in self.there else None)
-        self.patch(command.subprocess, "run", self.run_fake)
+        self.patch(apt.subprocess, "run", self.run_fake)
         self.said = ""
 
     def run_fake(self, arguments: list[str], **_: Any) -> Any:
@@ -157,7 +158,7 @@ class CommandTests(SynchronousTestCase):
         def refuse(*_: Any, **__: Any) -> None:
             raise FileNotFoundError(2, "No such file or directory")
 
-        self.patch(command.subprocess, "run", refuse)
+        self.patch(apt.subprocess, "run", refuse)
         problem = command.come_by_browser()
         self.assertIn("apt-get does not run", problem)
         self.assertNotIn("\n", problem)

@@ -26,9 +26,9 @@ class ReadmeTests(SynchronousTestCase):
         files = [(ROOT / "examples" / name).read_text(encoding="utf-8") for name in LISTINGS]
         self.assertEqual(listings(), files)
 
-    def test_the_map_names_files_that_exist(self) -> None:
-        for path in re.findall(r"``(gamenet/[\w/.]*)``", README):
-            self.assertTrue((ROOT / path).exists(), path)
+    def test_it_names_files_that_exist(self) -> None:
+        for path in re.findall(r"``((?:gamenet|docs)/[\w/.-]*)``", README):
+            self.assertTrue((ROOT / path).exists() or path == "docs/_build/html", path)
 
     def test_the_commands_are_known(self) -> None:
         makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
@@ -36,7 +36,8 @@ class ReadmeTests(SynchronousTestCase):
             name = target[0] or target[1]
             self.assertRegex(makefile, rf"(?m)^{name}:|^\.PHONY:.*\b{name}\b")
         commands = re.findall(r"^    gamenet (\w+)", README, re.MULTILINE)
-        self.assertEqual(sorted(set(commands)), ["bots", "cert", "chat", "demo", "doctor", "proxy"])
+        known = ["bots", "cert", "chat", "demo", "doctor", "play", "proxy"]
+        self.assertEqual(sorted(set(commands)), known)
         parser = cli._parser()
         for command in commands:
             self.assertIn(command, parser.format_help())

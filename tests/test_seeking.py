@@ -362,6 +362,23 @@ class HostileTests(SeekerCase):
         self.assertLessEqual(len(published), 2)
         self.assertEqual(seeker.found[0].players, 499)
 
+    def test_aDefectOfOursIsLoggedOnce(self) -> None:
+        protocol = seeking.SeekerProtocol(lambda data, address: None)
+        for _ in range(3):
+            try:
+                raise ZeroDivisionError
+            except ZeroDivisionError:
+                protocol.defect()
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+
+    def test_anAnswerJustBeforeTheNextQueryLeavesNoTimer(self) -> None:
+        seeker = self.seeker()
+        self.hear(seeker, ANSWER)
+        seeker._forget()
+        seeker.stop()
+        self.assertEqual(self.network.timeline.timers, [])
+        self.assertEqual(len(seeker.found), 1)
+
 
 class BrowserTests(SeekerCase):
     """What a join screen has."""

@@ -101,6 +101,7 @@ class FlagTests(CommandLineTestCase):
             "stop-seconds": ("0.5", 0.5),
             "record-dir": (".", "."),
             "drain-seconds": ("0.25", 0.25),
+            "beacon": ("Room 12", "Room 12"),
         }
         flags = {flag.rstrip("=") for flag in tap.Options().longOpt} - tap.NOT_FIELDS
         flags -= {"cert", "key", "duplicate"}  # not together with --insecure; see TlsTests

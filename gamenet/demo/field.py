@@ -163,14 +163,37 @@ class Field:
         if hero_id in self.heroes:
             raise ValueError(f"hero {hero_id} is on the field already")
         if at is None:
-            column, row = _STARTS[hero_id * _START_STRIDE % len(_STARTS)]
-            at = (2 * column + 1) * UNITS_PER_TILE // 2, (2 * row + 1) * UNITS_PER_TILE // 2
+            at = _middle(_STARTS[hero_id * _START_STRIDE % len(_STARTS)])
         if not fits(*at):
             raise ValueError(f"no hero can be at {at}")
         hero = Hero(hero_id, *at)
         self.heroes[hero_id] = hero
         self._cells.setdefault(hero.cell, {})[hero_id] = hero
         return hero
+
+    def place_beside(self, hero_id: int) -> tuple[int, int]:
+        """The middle of the nearest tile on foot where nobody stands; one's own if there is none.
+
+        :raises KeyError: if the hero is not on the field.
+        """
+        hero = self.heroes[hero_id]
+        taken = {_tile(other) for other in self.heroes.values()}
+        here = _tile(hero)
+        near, known = [here], {here}
+        for tile in near:
+            if tile not in taken:
+                return _middle(tile)
+            column, row = tile
+            for step in (
+                (column + 1, row),
+                (column - 1, row),
+                (column, row + 1),
+                (column, row - 1),
+            ):
+                if step not in known and is_open(*step):
+                    known.add(step)
+                    near.append(step)
+        return _middle(here)
 
     def remove(self, hero_id: int) -> None:
         """Take a hero off the field; one who is not there is no error."""
@@ -265,6 +288,15 @@ def _slide(position: int, step: int, across: int, lines: tuple[bytes, ...]) -> i
     if step > 0:
         return (line << _TILE_SHIFT) - REACH - 1
     return ((line + 1) << _TILE_SHIFT) + REACH
+
+
+def _tile(hero: Hero) -> tuple[int, int]:
+    return hero.x >> _TILE_SHIFT, hero.y >> _TILE_SHIFT
+
+
+def _middle(tile: tuple[int, int]) -> tuple[int, int]:
+    column, row = tile
+    return (2 * column + 1) * UNITS_PER_TILE // 2, (2 * row + 1) * UNITS_PER_TILE // 2
 
 
 def _cell(x: int, y: int) -> int:

@@ -43,6 +43,8 @@ MAGIC: Final = b"GND1"
 """How every state of this game begins."""
 GAME_NAME: Final = "gamenet-demo/1"
 TICK_RATE: Final = 30
+APART: Final = "apart"
+TOGETHER: Final = "together"
 
 _HEADER: Final = struct.Struct("!4sB")
 _HERO: Final = struct.Struct("!IHHB")
@@ -73,7 +75,17 @@ class View(NamedTuple):
 
 @gamenet.game(game_name=GAME_NAME, tick_rate=TICK_RATE)
 def main(server: gamenet.GameServer) -> None:
-    """Run the field until the server stops."""
+    """Run the field until the server stops.
+
+    The option ``start``, of the ``[game]`` table, says where heroes begin: ``"apart"``, all over
+    the map, or ``"together"``, beside the one who came last, as friends who look for each other
+    would like.
+
+    :raises ConfigError: for another ``start``.
+    """
+    start = server.options.get("start", APART)
+    if start not in (APART, TOGETHER):
+        raise gamenet.ConfigError("start", f'write "{APART}" or "{TOGETHER}", not {start!r}')
     field = Field()
     views: dict[int, Order] = {}
     names = Names(server)
@@ -82,7 +94,8 @@ def main(server: gamenet.GameServer) -> None:
         for event in tick.events:
             match event:
                 case gamenet.Joined(player):
-                    field.add(player.id)
+                    last = next(reversed(field.heroes), 0) if start == TOGETHER else 0
+                    field.add(player.id, field.place_beside(last) if last else None)
                 case gamenet.Left(player):
                     field.remove(player.id)
                     views.pop(player.id, None)

@@ -25,12 +25,13 @@ from gamenet.play.scenes.join import JoinScene
 from gamenet.play.scenes.over import OverScene
 from gamenet.play.scenes.playing import PlayingScene
 from gamenet.play.stage import Lan, Scene, Stay, View, Wish
-from gamenet.play.widgets import forget_fonts
-from gamenet.play.world import Over, World
+from gamenet.play.world import World
+from gamenet.play.writing import forget_fonts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from gamenet.play.endings import Over
     from gamenet.play.hosting import Hosting
 
 FRAMES_PER_SECOND: Final = 60

@@ -24,7 +24,10 @@ class Closing:
     def begin(self, stop: Callable[[], object]) -> None:
         """Have *stop* called soon; it may block."""
         thread = threading.Thread(target=_stop, args=(stop,), name="gamenet-closing", daemon=True)
-        thread.start()
+        try:
+            thread.start()
+        except RuntimeError:
+            return  # the system has no more of them; who is left finds out by the silence
         self._threads = [*(other for other in self._threads if other.is_alive()), thread]
 
     def wait(self, seconds: float) -> None:

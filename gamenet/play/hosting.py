@@ -9,25 +9,23 @@ an address with its fingerprint, which others have written down, stays good.
 
 from __future__ import annotations
 
-import socket
 import threading
 from typing import TYPE_CHECKING, Any, Final
 
 from platformdirs import user_data_path
 
-from gamenet.addresses import DEFAULT_PORT, join_address, parse_address
+from gamenet.addresses import DEFAULT_PORT, is_loopback, join_address, parse_address
 from gamenet.certificates import CERT_FILE, KEY_FILE, make_certificate, own_names, write_certificate
 from gamenet.demo import game
 from gamenet.errors import GamenetError
 from gamenet.facade import GameServer
-from gamenet.play.world import sentence
+from gamenet.lan import interfaces
+from gamenet.play.endings import sentence
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 STOP_SECONDS: Final = 5.0
-SOMEWHERE: Final = ("192.0.2.1", 9)
-"""An address set aside for documentation, which nobody has."""
 
 
 class Hosting:
@@ -69,8 +67,13 @@ class Hosting:
         if self.address or (self._thread is not None and self._thread.is_alive()):
             return
         self.problem = ""
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self._thread.start()
+        thread = threading.Thread(target=self._run, name="gamenet-hosting", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError as error:  # the system has no more of them
+            self.problem = sentence(f"no server can be started here: {error}")
+        else:
+            self._thread = thread
 
     def stop(self, timeout: float = STOP_SECONDS) -> None:
         """Send everybody away and close; waits for it."""
@@ -83,7 +86,13 @@ class Hosting:
     def _run(self) -> None:
         try:
             beacon = self.beacon if self.announced else ""
-            server = GameServer(self._port, game=game.main, beacon=beacon, **self._trust())
+            server = GameServer(
+                self._port,
+                game=game.main,
+                beacon=beacon,
+                options={"start": game.TOGETHER},
+                **self._trust(),
+            )
             server.start()
         except GamenetError as error:
             self.problem = sentence(f"no server can be started here: {error}")
@@ -110,10 +119,8 @@ class Hosting:
 def _seen_from_outside(server: GameServer) -> str:
     """The server's address with that of this machine on its network, if it is on one."""
     target = parse_address(server.address)
-    try:
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-            probe.connect(SOMEWHERE)  # sends nothing, and tells which way it would go
-            host = probe.getsockname()[0]
-    except OSError:
-        return server.address
-    return f"gamenet://{join_address(host, target.port)}#sha256={target.pin}"
+    for way in interfaces():
+        if way.address and not is_loopback(way.address):
+            place = join_address(way.address, target.port)
+            return f"gamenet://{place}#sha256={target.pin}"
+    return server.address

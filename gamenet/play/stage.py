@@ -14,11 +14,12 @@ if TYPE_CHECKING:
     import pygame
 
     from gamenet.client_facade import GameClient
+    from gamenet.discovery import Found
     from gamenet.play.controls import Action, Controls
+    from gamenet.play.endings import Over
     from gamenet.play.hosting import Hosting
     from gamenet.play.sight import Sight
-    from gamenet.play.world import Over, World
-    from gamenet.seeking import Found
+    from gamenet.play.world import World
 
 
 class Wish(NamedTuple):

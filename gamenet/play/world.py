@@ -7,12 +7,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from gamenet.chat import farewell
 from gamenet.core.text import clean
 from gamenet.demo import names
 from gamenet.demo.field import TILES_HIGH, TILES_WIDE, UNITS_PER_TILE
 from gamenet.demo.game import decode_state
-from gamenet.errors import DisconnectReason
 from gamenet.events import (
     Chat,
     Connected,
@@ -23,6 +21,7 @@ from gamenet.events import (
     Suspended,
     Unreliable,
 )
+from gamenet.play.endings import Over, in_words
 from gamenet.play.heroes import OtherHeroes, OwnHero
 from gamenet.play.sight import Sight
 from gamenet.play.talk import Talk
@@ -40,19 +39,6 @@ SILENT_SECONDS: Final = 1.0
 """Without a state for so long, the hero stands: so it does on the server, which hears no inputs."""
 MOST_NAMES: Final = 4_096
 """Of other players that are kept; a server with more is not one of this game."""
-
-
-class Over(NamedTuple):
-    """How a stay has ended."""
-
-    text: str
-    """Why, as a sentence."""
-    was_in: bool
-    """Whether the player was in; if not, the join came to nothing."""
-    orderly: bool
-    """Whether somebody chose this end."""
-    unheard: int = 0
-    """Lines that the player has said, and that may have reached nobody."""
 
 
 class Acquaintance(NamedTuple):
@@ -146,9 +132,13 @@ class World:
                 self.away_since = None
                 self.talk.note(f"connected again after {away_seconds:.1f} seconds", now)
             case Disconnected():
-                text = _why(event)
-                waiting = len(self.talk.waiting)
-                self.over = Over(text, self._is_in, event.reason.orderly, waiting)
+                self.over = Over(
+                    in_words(event),
+                    self._is_in,
+                    event.reason.orderly,
+                    event.refusal,
+                    len(self.talk.waiting),
+                )
 
     def _path_changed(self, path: str, reason: str, now: float) -> None:
         self.path = path
@@ -211,6 +201,11 @@ class World:
     def suspended(self) -> bool:
         """Whether the connection is lost, and being tried for."""
         return self.away_since is not None and self.over is None
+
+    def silence(self, now: float) -> float:
+        """How long nothing has been seen of the field that comes many times a second, in seconds;
+        0.0 before there was anything to see, and once it is over."""
+        return 0.0 if self.own is None or self.over is not None else now - self._state_at
 
     @property
     def blind(self) -> bool:
@@ -282,16 +277,3 @@ def _view_of(payload: Payload) -> View | None:
         return decode_state(payload)
     except ValueError:
         return None
-
-
-def _why(event: Disconnected) -> str:
-    text = farewell(event.reason, event.text, event.refusal)
-    if event.reason is DisconnectReason.KICKED and event.text:
-        text = f"the game has sent you away: {text}"
-    return sentence(text)
-
-
-def sentence(text: str) -> str:
-    """*text* with a capital letter in front and a full stop behind."""
-    text = text[:1].upper() + text[1:]
-    return text if text.endswith((".", "!", "?")) else f"{text}."

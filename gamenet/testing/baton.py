@@ -41,6 +41,15 @@ IN_A_HOOK: Final = (
 )
 
 
+def failure_of(raised: BaseException) -> BaseException | None:
+    """What is wrong with a game that raised this; nothing, if it left by ``sys.exit()``."""
+    if not isinstance(raised, SystemExit):
+        return raised
+    if raised.code in (None, 0):
+        return None
+    return AssertionError(f"the game gave up: {raised.code!r}")
+
+
 class GameThread:
     """A function game on a thread that runs only while the simulation waits for it.
 
@@ -116,11 +125,8 @@ class GameThread:
     def _run(self) -> None:
         try:
             self._game(self._server)
-        except SystemExit as request:
-            if request.code not in (None, 0):
-                self._error = AssertionError(f"the game gave up: {request.code!r}")
-        except BaseException as error:
-            self._error = error
+        except BaseException as raised:
+            self._error = failure_of(raised)
         finally:
             self._is_over = True
             self._theirs.release()
@@ -210,15 +216,15 @@ class SteppedGame:
         self.is_current = True
         try:
             self._steps()
+            self._is_over = self._server.has_ended
         except BaseException as raised:
-            error = raised
-        if error is not None or self._server.has_ended:
             self._is_over = True
+            error = failure_of(raised)
+        if self._is_over and self._begun:
             try:
-                if self._begun:
-                    self._game.on_stop()
+                self._game.on_stop()
             except BaseException as raised:
-                error = error or raised
+                error = error or failure_of(raised)
         self.is_current = False
         if self._is_over:
             self._ended(error)

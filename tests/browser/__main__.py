@@ -8,13 +8,12 @@ test failed, or if there is no browser, and says then how to come by one.
 from __future__ import annotations
 
 import argparse
-import os
-import subprocess
 import sys
 import unittest
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tests.apt import come_by
 from tests.browser.webdriver import HOW_TO_INSTALL, NEEDED, find
 
 if TYPE_CHECKING:
@@ -43,34 +42,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def come_by_browser() -> str:
     """Have a browser and its driver; what is wrong if there is none."""
+    return come_by(lack, HOW_TO_INSTALL)
+
+
+def lack() -> str:
+    """What is missing of a browser and its driver, in words."""
     missing = [what for what in NEEDED if find(what) is None]
-    if not missing:
-        return ""
-    lack = f"no Chromium {' and no '.join(missing)} here"
-    if getattr(os, "geteuid", lambda: 1)() != 0:
-        return f"{lack}; install them: sudo {HOW_TO_INSTALL}"
-    command = HOW_TO_INSTALL.split()
-    quietly = [command[0], "-y", "-qq", "--no-install-recommends", *command[1:]]
-    print(f"{lack}: {' '.join(command)}", file=sys.stderr)
-    said = ""
-    for step in ([command[0], "-qq", "update"], quietly):
-        try:
-            done = subprocess.run(
-                step,
-                env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"},
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-                check=False,
-            )
-        except OSError as error:
-            return (
-                f"{lack}, and {command[0]} does not run ({error.strerror}); install them yourself"
-            )
-        said = done.stderr.strip() or said
-    if all(map(find, NEEDED)):
-        return ""
-    return f"{lack}, and '{HOW_TO_INSTALL}' failed: {(said or 'no reason').splitlines()[-1]}"
+    return f"no Chromium {' and no '.join(missing)} here" if missing else ""
 
 
 if __name__ == "__main__":

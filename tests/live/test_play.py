@@ -83,8 +83,10 @@ def clean_environment(folder: Path, driver: str) -> dict[str, str]:
     return {**kept, "XDG_DATA_HOME": str(folder), **({"SDL_VIDEODRIVER": driver} if driver else {})}
 
 
-def test_itJoinsAndCtrlCClosesIt(daemon: Daemon, tmp_path: Path) -> None:
-    with Game(tmp_path, daemon.address, "--insecure", "--name", "ada") as game:
+def test_itJoinsThroughABadNetworkAndCtrlCClosesIt(daemon: Daemon, tmp_path: Path) -> None:
+    network = ("--sim-profile", "wifi")
+    with Game(tmp_path, daemon.address, "--insecure", "--name", "ada", *network) as game:
+        game.wait_for("wifi")
         assert "in, as ada" in game.wait_for("in, as")
         assert game.end(signal.SIGINT) == 130
 

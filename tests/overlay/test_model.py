@@ -8,12 +8,12 @@ from typing import Any
 
 from gamenet.core.quality import PathQuality
 from gamenet.errors import DisconnectReason
-from gamenet.events import SERVER, Player
+from gamenet.events import Player, State
 from gamenet.impairment import Profile
 from gamenet.overlay import MOST_LEVEL, Bars, NetGraph, Plot, palette, verdicts
 from gamenet.samples import MAX_SAMPLES
 from gamenet.smooth import Interpolator, Predictor
-from tests.overlay.scenes import FINE, FRAME, ODD, Outside, Scene, Told
+from tests.overlay.scenes import FINE, FRAME, ODD, Outside, Scene, Told, packed
 
 LOSSY = Profile(name="lossy", latency_ms=20, loss=0.12)
 
@@ -193,12 +193,29 @@ class WordTests(Scene):
 
     def test_a_long_way_a_full_one_and_an_uneven_one(self) -> None:
         for quality, wanted in (
-            (replace(FINE, rtt_seconds=0.3, rtt_min_seconds=0.28), verdicts.FAR),
+            (replace(FINE, rtt_seconds=0.3, rtt_min_seconds=0.24), verdicts.FAR),
             (replace(FINE, rtt_seconds=0.3, rtt_min_seconds=0.05), verdicts.FULL),
             (replace(FINE, jitter_seconds=0.08), verdicts.UNEVEN),
             (replace(FINE, end_to_end_seconds=0.5), verdicts.GAMES_WAIT),
         ):
             self.assertEqual(graph_of(Told(quality)).advice(), (wanted,))
+
+    def test_inputs_that_come_late_or_never(self) -> None:
+        for late, missing, verdict, wanted in (
+            (2, 0, "good", ()),
+            (5, 0, "fair", (verdicts.INPUTS_LATE,)),
+            (50, 0, "poor", (verdicts.INPUTS_LATE,)),
+            (0, 1, "poor", (verdicts.INPUTS_LOST,)),
+        ):
+            client = Told(FINE)
+            client.counts = {"inputs_sent": 100}
+            graph = graph_of(client)
+            client.told = replace(FINE, inputs_late=late, inputs_missing=missing)
+            client.counts = {"inputs_sent": 200}
+            graph.update(1.0)
+            said = f"{late} late, 0 early, {missing} missing"
+            self.assertEqual(self.line("inputs", graph), (said, verdict))
+            self.assertEqual(graph.advice(), wanted)
 
     def test_the_worst_comes_first(self) -> None:
         quality = replace(FINE, rtt_seconds=0.15, rtt_min_seconds=0.14, jitter_seconds=0.3)
@@ -404,14 +421,86 @@ class OddTests(Scene):
         (bars,) = (one for one in graph.graphs() if isinstance(one, Bars))
         self.assertEqual(bars.bars, ())
 
-    def test_who_plays_is_told_apart_by_identity(self) -> None:
+    def test_sessions_are_told_apart_by_their_player(self) -> None:
         client = Told(FINE)
         graph = graph_of(client, interpolator=Interpolator())
-        graph.update(5.0)
+        for number in (1, 2):
+            client.newest_state = State(number, b"", number, number / 20, 0)
+            graph.update(5.0 + number / 20)
+        self.assertEqual(self.line("server ticks", graph)[0], "20 of 20/s")
         client.player = Player(1, "ada", "")
-        graph.update(5.05)
+        client.newest_state = State(5, b"", 900, 45.0, 0)
+        client.told = replace(FINE, path="tcp")
+        graph.update(5.15)
+        self.assertEqual(self.line("server ticks", graph)[0], "? of 20/s")
+        self.assertEqual(self.line("path", graph)[0], "TCP, trying UDP")
         self.assertEqual(len(plot_of(graph, "lateness").curves[0].values), 1)
-        self.assertIsNot(client.player, SERVER)
+
+
+class HistoryTests(Scene):
+    """What is kept of the past."""
+
+    def test_a_pause_leaves_a_gap(self) -> None:
+        smooth = Interpolator[int]()
+        smooth.delay_seconds = 0.05
+        graph = graph_of(Told(FINE), interpolator=smooth)
+        for now in (0.1, 0.2, 1.0, 1.1):
+            graph.update(now)
+        (curve,) = (c for c in plot_of(graph, "latency").curves if c.name == "smoothing")
+        self.assertEqual(curve.values, (50.0,) * 3 + (None,) * 7 + (50.0,) * 2)
+        graph.update(1_000.0)
+        (curve,) = (c for c in plot_of(graph, "latency").curves if c.name == "smoothing")
+        self.assertEqual((len(curve.values), curve.values[-2:]), (MAX_SAMPLES, (None, 50.0)))
+
+    def test_another_interpolator_has_not_run_dry_less_than_never(self) -> None:
+        smooth = Interpolator[int]()
+        smooth.starved = 5
+        graph = graph_of(Told(FINE), interpolator=smooth)
+        graph.interpolator = Interpolator[int]()
+        graph.update(2.0)
+        self.assertIn("dry 0 times", self.line("smoothing", graph)[0])
+
+    def test_a_clock_that_goes_back_begins_anew(self) -> None:
+        smooth = Interpolator[int]()
+        smooth.delay_seconds = 0.05
+        graph = graph_of(Told(FINE), interpolator=smooth)
+        for now in (100.0, 100.1, 3.0):
+            graph.update(now)
+        (curve,) = (c for c in plot_of(graph, "latency").curves if c.name == "smoothing")
+        self.assertEqual(curve.values, (50.0,))
+
+    def test_after_the_end_nothing_is_noted(self) -> None:
+        client = Told(FINE)
+        graph = graph_of(client, interpolator=Interpolator[int]())
+        client.joined = False
+        for now in (0.1, 0.2, 0.3):
+            graph.update(now)
+        self.assertEqual(len(plot_of(graph, "lateness").curves[0].values), 1)
+
+    def test_where_there_is_no_ping_yet_there_is_a_gap(self) -> None:
+        rows = packed((0, 0, 0, 0), (40, 3, 0, 0))
+        graph = graph_of(Told(replace(FINE, packed_samples=rows)))
+        self.assertEqual(
+            [curve.values for curve in plot_of(graph, "latency").curves],
+            [(None, 40.0), (None, 3.0)],
+        )
+
+    def test_frames_are_those_of_the_last_second(self) -> None:
+        graph = NetGraph(Told(FINE), level=1)
+        for number in range(40):
+            graph.update(number / 20, 0.05)
+        for number in range(66):
+            graph.update(2 + number / 60, 1 / 60)
+        self.assertEqual(self.line("frames", graph), ("60/s, worst 17 ms", "good"))
+
+    def test_of_a_tenth_the_state_that_was_latest_counts(self) -> None:
+        client = Told(FINE)
+        graph = graph_of(client)
+        for number, came in enumerate((1.0, 1.05, 1.18, 1.19), 1):
+            client.newest_state = State(number, b"", number, 0.05 * number, 0)
+            graph.update(came)
+        lateness = plot_of(graph, "lateness").curves[0].values
+        self.assertApproximates(lateness[-1] or 0.0, 80.0, 0.001)
 
 
 class ColourTests(Scene):

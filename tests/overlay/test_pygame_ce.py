@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pygame
 from twisted.trial.unittest import SynchronousTestCase
 
-os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
-os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
-
-import pygame
-
 from gamenet.overlay import NetGraph, Plot, palette, verdicts
-from gamenet.overlay.pygame_ce import CORNERS, FONT_SIZE, MOST_TEXTS, Pen, draw, panel_of
-from gamenet.smooth import Interpolator
+from gamenet.overlay.pygame_ce import CORNERS, draw, panel_of
+from gamenet.overlay.pygame_pen import FONT_SIZE, MOST_TEXTS, Pen
+from gamenet.samples import TypeRate
+from gamenet.smooth import Interpolator, Predictor
 from tests.overlay.scenes import FINE, ODD, Outside, Told, packed
 
 if TYPE_CHECKING:
@@ -144,8 +141,7 @@ class PlotTests(Drawing):
     def plot(self, graph: NetGraph, title: str) -> tuple[Plot, pygame.Rect, pygame.Surface]:
         draw(self.surface, graph)
         panel = panel_of(graph)
-        ((plot, area),) = (one for one in panel.plots if one[0].title == title)
-        return plot, area, panel.surface
+        return *panel.plots[title], panel.surface
 
     def test_a_ping_that_rises_and_falls(self) -> None:
         # Up to 200 ms, the top of the scale, back down, and 50 ms for the last 10 s. The jitter is
@@ -242,7 +238,9 @@ class PlaceTests(Drawing):
         two = draw(self.field((960, one.height - 1)), graph)
         self.assertLess(two.height, one.height)
         self.assertGreater(two.width, one.width)
-        self.assertTrue(all(area.left > one.width // 2 for _, area in panel_of(graph).plots))
+        self.assertTrue(
+            all(area.left > one.width // 2 for _, area in panel_of(graph).plots.values())
+        )
 
     def test_small_surfaces(self) -> None:
         graph = self.graph(interpolator=Interpolator())
@@ -252,6 +250,15 @@ class PlaceTests(Drawing):
                 for corner in CORNERS:
                     where = draw(self.field(size), graph, corner)
                     self.assertTrue(where.width <= size[0] and where.height <= size[1])
+
+    def test_of_what_does_not_fit_the_beginning_is_there(self) -> None:
+        graph = self.graph()
+        found = set()
+        for corner in CORNERS:
+            surface = self.field((200, 90))
+            draw(surface, graph, corner)
+            found.add(pygame.image.tobytes(surface, "RGB"))
+        self.assertEqual(len(found), 1)
 
     def test_scale(self) -> None:
         graph = self.graph(level=2)
@@ -280,6 +287,88 @@ class LifeTests(Drawing):
         self.assertIs(panel_of(graph), panel)
         self.assertTrue(9 <= lines.count("ping") <= 11, lines.count("ping"))
 
+    def test_what_is_new_is_drawn_part_by_part(self) -> None:
+        client = Told(FINE)
+        graph = self.graph(client)
+        draw(self.surface, graph)
+        plots: list[str] = []
+        real = Pen.plot
+        self.patch(Pen, "plot", lambda pen, *args: plots.append(args[0].title) or real(pen, *args))
+        client.told = replace(FINE, rtt_seconds=0.049)
+        graph.update(0.1)
+        found = []
+        for _ in range(7):
+            draw(self.surface, graph)
+            found.append(len(plots))
+            self.assertLessEqual(len(plots) - ([0, *found][-2]), 1)
+        self.assertEqual(plots, ["latency", "loss", "traffic", "lateness"])
+        self.assertTrue(is_written("49 ms", palette.WHITE, panel_of(graph).surface))
+        self.assertFalse(is_written("48 ms", palette.WHITE, panel_of(graph).surface))
+
+    def test_nothing_of_what_was_is_left(self) -> None:
+        client = Told(FINE)
+        graph = self.graph(client)
+        draw(self.surface, graph)
+        client.told = replace(
+            FINE,
+            rtt_seconds=0.044,
+            types_in={"state": TypeRate(9.0, 200.0)},
+            packed_samples=packed(*((90, 9, 0.0, 0.03),) * 200),
+        )
+        graph.update(0.1)
+        for _ in range(7):
+            draw(self.surface, graph)
+        fresh = self.graph(client)
+        fresh.update(0.1)
+        draw(self.surface, fresh)
+        self.assertEqual(
+            *(pygame.image.tobytes(panel_of(one).surface, "RGB") for one in (graph, fresh))
+        )
+
+    def test_advice_that_is_over_leaves_nothing_beside_graphs(self) -> None:
+        client = Told(replace(FINE, jitter_seconds=0.3, rtt_seconds=0.9))
+        graph = self.graph(client)
+        low = self.field((960, 400))
+        draw(low, graph)
+        self.assertTrue(graph.advice())
+        size = panel_of(graph).surface.get_size()
+        client.told = FINE
+        graph.update(0.1)
+        for _ in range(7):
+            draw(low, graph)
+        fresh = self.graph(client)
+        draw(low, fresh)
+        self.assertEqual(panel_of(graph).surface.get_size(), size)
+        self.assertEqual(
+            *(pygame.image.tobytes(panel_of(one).surface, "RGB") for one in (graph, fresh))
+        )
+
+    def test_what_is_not_drawn_yet_is_drawn_before_the_next(self) -> None:
+        client = Told(FINE)
+        graph = self.graph(client)
+        for number in range(4):
+            client.told = replace(FINE, rtt_seconds=0.04 + number / 1000)
+            graph.update(number / 10)
+            draw(self.surface, graph)
+        # Drawn ten times a second, it is one look behind.
+        self.assertTrue(is_written("42 ms", palette.WHITE, panel_of(graph).surface))
+
+    def test_parts_that_leave_no_room_for_each_other(self) -> None:
+        # One line more and one bar less: as high as before, and everything is elsewhere.
+        client = Told(replace(FINE, types_in={"state": TypeRate(20.0, 1_400.0)}))
+        graph = self.graph(client)
+        draw(self.surface, graph)
+        client.told = replace(client.told or FINE, types_out={})
+        graph.predictor = Predictor(lambda state, buttons: state, 0)
+        graph.update(0.1)
+        draw(self.surface, graph)
+        fresh = self.graph(client, predictor=graph.predictor)
+        fresh.update(0.1)
+        draw(self.surface, fresh)
+        self.assertEqual(
+            *(pygame.image.tobytes(panel_of(one).surface, "RGB") for one in (graph, fresh))
+        )
+
     def test_odd_values(self) -> None:
         graph = self.graph(Told(ODD), interpolator=Interpolator())
         draw(self.surface, graph)
@@ -291,16 +380,17 @@ class LifeTests(Drawing):
             self.assertGreater(where.height, 0)
 
     def test_pygame_that_ends_and_begins_again(self) -> None:
-        graph = self.graph()
-        draw(self.surface, graph)
-        pygame.font.quit()
-        graph.update(0.1)
-        draw(self.surface, graph)
-        pygame.font.quit()
-        pygame.font.init()
-        graph.update(0.2)
-        draw(self.surface, graph)
-        self.assertTrue(is_written("48 ms", palette.WHITE, panel_of(graph).surface))
+        client = Told(FINE)
+        graph = self.graph(client)
+        for number, begin in enumerate((lambda: None, pygame.font.init, lambda: None), 1):
+            draw(self.surface, graph)
+            client.told = replace(FINE, rtt_seconds=0.06 + number / 1000)
+            graph.update(number / 10)
+            draw(self.surface, graph)  # some of it is still to be drawn
+            pygame.font.quit()
+            begin()
+            draw(self.surface, graph)
+            self.assertTrue(is_written(f"{60 + number} ms", palette.WHITE, panel_of(graph).surface))
 
     def test_a_graph_that_is_gone_keeps_nothing(self) -> None:
         from gamenet.overlay import pygame_ce

@@ -122,3 +122,7 @@ class ShownTests(SynchronousTestCase):
         lossy = {line.name: line for line in self.graph(skip=1, received=0.7).texts()}
         self.assertEqual(str(lossy["server ticks"]), "server ticks 20 of 20/s, good")
         self.assertRegex(str(lossy["states"]), "^states 20/s sent, 3[01]% missing, poor$")
+
+    def test_more_that_came_than_were_sent_is_no_share(self) -> None:
+        found = {line.name: line for line in self.graph(skip=1, received=1.5).texts()}
+        self.assertEqual(str(found["states"]), "states 20/s sent, 0% missing, good")

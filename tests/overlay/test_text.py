@@ -43,6 +43,7 @@ class RowTests(SynchronousTestCase):
         )
         drawn = row[18:].split(" 2")[0]
         self.assertEqual(set(drawn.strip()), {"█", "▁"})
+        self.assertEqual((drawn.strip()[0], drawn[-1]), ("█", "▁"))
         self.assertApproximates(drawn.count("█"), drawn.count("▁"), 1)
 
     def test_where_blocks_cannot_be_shown_it_is_ascii(self) -> None:

@@ -26,6 +26,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import follow_tutorial
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
@@ -276,6 +278,20 @@ def check_extras(shop: Workshop) -> None:
         shop.run([environment / "bin" / "python", "-c", f"import {module}"])
 
 
+def check_tutorial(shop: Workshop) -> None:
+    """Somebody who does what the tutorial says, and nothing else, has a game for two."""
+    home = shop.home / "reader"
+    home.mkdir()
+    environment = shop.offline | {
+        "PIP_FIND_LINKS": f"{shop.wheels} {shop.built}",
+        "PIP_NO_COMPILE": "1",  # quicker: most of it is never imported
+    }
+    try:
+        follow_tutorial.follow(home, environment)
+    except AssertionError as failed:
+        raise CheckFailed(str(failed)) from None
+
+
 # ---------------------------------------------------------------------------- how it installs
 
 
@@ -393,6 +409,7 @@ def main() -> int:
             "contents of the source distribution": partial(check_sdist, shop),
             "types, for a program of somebody else's": partial(check_typed, shop),
             "extras": partial(check_extras, shop),
+            "the tutorial, followed to the letter": partial(check_tutorial, shop),
         }
         for way in WAYS:
             checks[way] = partial(check_way, shop, way)

@@ -153,3 +153,12 @@ class ClosingTests(SynchronousTestCase):
         closing = Closing()
         closing.begin(stop)
         closing.wait(60.0)
+
+    def test_without_a_thread_nothing_is_waited_for(self) -> None:
+        def start(thread: threading.Thread) -> None:
+            raise RuntimeError("can't start new thread")
+
+        self.patch(threading.Thread, "start", start)
+        closing = Closing()
+        closing.begin(lambda: self.fail("called on the thread that draws"))
+        closing.wait(60.0)

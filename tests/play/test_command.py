@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import io
+import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -50,6 +52,8 @@ class CommandTests(SynchronousTestCase):
             (("--size", "\N{SUPERSCRIPT TWO}x540"), "is not a size"),
             (("--map", "/nowhere/x.tmx"), "map: cannot read /nowhere/x.tmx"),
             (("--map", ""), "does not name a file"),
+            (("--sim-profile", "train"), "give its ADDRESS"),
+            (("localhost", "--sim-profile", "trian"), "did you mean train?"),
             (("--beacon", ""), "does not name a server"),
         ):
             status, err = self.play(*arguments)
@@ -85,11 +89,25 @@ class CommandTests(SynchronousTestCase):
         )
         self.assertEqual(start.wish, Wish("host:1", "ada", insecure=True))
         self.assertEqual((start.window.size, start.window.fullscreen), ((1280, 720), True))
+        self.assertIsNone(start.profile)
+        start = self.begin("host:1", "--sim-profile", "train", "--sim-seed", "7")
+        assert start.profile is not None
+        self.assertEqual((start.profile.name, start.sim_seed), ("train", 7))
         start = self.begin("--host", "--port", "0", "--beacon", "Ada's field", "--map", "x.tmx")
         self.assertEqual(
             (start.hosts, start.port, start.beacon, start.map_file),
             (True, 0, "Ada's field", "x.tmx"),
         )
+
+    def test_every_flag_is_on_the_page(self) -> None:
+        out = io.StringIO()
+        with contextlib.redirect_stdout(out):
+            self.assertEqual(main(["play", "--help"]), 0)
+        flags = set(re.findall(r"--[a-z][a-z-]+", out.getvalue())) - {"--help"}
+        page = (Path(__file__).parents[2] / "docs" / "PLAY.rst").read_text(encoding="utf-8")
+        self.assertGreaterEqual(len(flags), 9)
+        page = page.replace("``--sim-*``", " ".join(flag for flag in flags if "--sim-" in flag))
+        self.assertEqual([flag for flag in sorted(flags) if flag not in page], [])
 
     def test_what_the_game_refuses_is_the_commands_one_line(self) -> None:
         def refuse(*given: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -9,6 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from gamenet.certificates import CERT_FILE, KEY_FILE
 from gamenet.errors import ListenFailed
+from gamenet.lan import Interface
 from gamenet.play import hosting
 from gamenet.play.hosting import Hosting
 
@@ -109,14 +111,25 @@ class HostingTests(SynchronousTestCase):
         self.assertIn("No server can be started here: ", made.problem)
         self.assertIn("down", made.problem)
 
-    def test_without_a_network_others_have_no_address(self) -> None:
-        class NoNetwork:
-            def __init__(self, *kind: Any) -> None:
-                raise OSError("Network is unreachable")
+    def test_others_are_told_the_address_on_the_network_if_there_is_one(self) -> None:
+        loopback, ipv6 = Interface("127.0.0.1", 1, "lo"), Interface("", 2, "eth0")
+        outside = Interface("192.0.2.7", 2, "eth0")
+        for there, invitation in (
+            ([loopback, ipv6, outside], f"gamenet://192.0.2.7:7000#sha256={PIN}"),
+            ([loopback], f"gamenet://localhost:7000#sha256={PIN}"),
+        ):
+            self.patch(hosting, "interfaces", lambda there=there: there)
+            self.assertEqual(self.host().invitation, invitation)
 
-        self.patch(hosting.socket, "socket", NoNetwork)
-        made = self.host()
-        self.assertEqual(made.invitation, made.address)
+    def test_without_a_thread_it_is_a_sentence(self) -> None:
+        def start(thread: threading.Thread) -> None:
+            raise RuntimeError("can't start new thread")
+
+        self.patch(threading.Thread, "start", start)
+        made = Hosting(7000, folder=self.folder)
+        made.start()
+        self.assertEqual(made.problem, "No server can be started here: can't start new thread.")
+        made.stop()
 
     def test_stopping_what_never_ran_does_nothing(self) -> None:
         Hosting(7000).stop()

@@ -44,12 +44,13 @@ class JoinTests(SceneCase):
             self.assertEqual(theatre.scene.stay.wish.address, "field.example")
 
     def test_what_is_wrong_is_said_where_the_fields_are(self) -> None:
-        with Theatre() as theatre:
+        with Theatre("bob") as theatre:
             for address, name, problem, focus in (
                 ("", "ada", "where the server is", "address"),
                 ("no such host", "ada", "is not an address", "address"),
                 ("host:99999", "ada", "port", "address"),
-                ("host", "a\N{LATIN SMALL LETTER E WITH ACUTE}" * 16, "name", "name"),
+                ("host", "a\N{LATIN SMALL LETTER E WITH ACUTE}" * 16, "names have", "name"),
+                ("host", "BOB", "already playing", "name"),
             ):
                 scene = theatre.scene
                 scene.address.text, scene.name.text = address, name
@@ -58,9 +59,9 @@ class JoinTests(SceneCase):
                 theatre.until(lambda: not theatre.scene.busy)
                 self.assertIn(problem, scene.problem.lower())
                 self.assertEqual(theatre.told[-1], scene.problem)
-                if focus == "address":
-                    self.assertIs(scene.form.focused, scene.address)
-                    self.assertTrue(scene.address.problem)
+                field = getattr(scene, focus)
+                self.assertIs(scene.form.focused, field)
+                self.assertTrue(field.problem)
             self.shows(theatre, JoinScene)
 
     def test_a_password_without_encryption_is_refused_before_anything_is_sent(self) -> None:
@@ -292,6 +293,21 @@ class PlayingTests(SceneCase):
             theatre.frames(2)
             self.assertEqual(notices, [])
 
+    def test_a_server_that_falls_silent_is_noticed_at_once(self) -> None:
+        with Theatre() as theatre:
+            scene = theatre.play()
+            notices: list[str] = []
+            scene._draw_notice = lambda surface, title, text: notices.append(title)
+            theatre.frames(60)
+            self.assertEqual(notices, [])
+            theatre.simulation.network.link(loss=1.0)
+            theatre.simulation.network.cut_tcp(silently=True)
+            theatre.frames(150)
+            self.assertFalse(scene.world.suspended)
+            self.assertEqual(notices[-1], "Nothing has come from the server for 2 s")
+            theatre.until(lambda: scene.world.suspended, 2400)
+            self.assertIn("lost", notices[-1])
+
     def test_a_server_of_another_game_is_explained(self) -> None:
         import gamenet
 
@@ -398,6 +414,6 @@ class OverTests(SceneCase):
             self.assertTrue(theatre.app.is_over)
 
     def over(self) -> Any:
-        from gamenet.play.world import Over
+        from gamenet.play.endings import Over
 
         return Over("The connection broke.", was_in=True, orderly=False, unheard=2)

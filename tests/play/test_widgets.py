@@ -12,9 +12,10 @@ from tests.play import theatre  # noqa: F401 - which says how pygame is to be lo
 
 import pygame  # isort: skip
 
-from gamenet.play import widgets
+from gamenet.play import widgets, writing
 from gamenet.play.controls import Action
-from gamenet.play.widgets import Button, CheckBox, Form, TextField, font, wrapped
+from gamenet.play.widgets import Button, CheckBox, Form, TextField
+from gamenet.play.writing import font, wrapped
 
 
 def key(number: int, mod: int = 0) -> pygame.event.Event:
@@ -27,7 +28,7 @@ class DrawnCase(SynchronousTestCase):
     def setUp(self) -> None:
         pygame.font.init()
         self.addCleanup(pygame.font.quit)
-        self.addCleanup(widgets.forget_fonts)
+        self.addCleanup(writing.forget_fonts)
         self.surface = pygame.Surface((400, 300))
 
 
@@ -40,13 +41,13 @@ class WrappingTests(DrawnCase):
         self.assertGreater(len(lines), 3)
         self.assertEqual(" ".join(lines).split(), text.split())
         for line in lines:
-            self.assertLessEqual(font(widgets.NORMAL).size(line)[0], 120)
+            self.assertLessEqual(font(writing.NORMAL).size(line)[0], 120)
 
     def test_a_word_without_end_is_cut(self) -> None:
         lines = wrapped("x" * 500, 100)
         self.assertEqual("".join(lines), "x" * 500)
         for line in lines:
-            self.assertLessEqual(font(widgets.NORMAL).size(line)[0], 100)
+            self.assertLessEqual(font(writing.NORMAL).size(line)[0], 100)
 
     def test_where_nothing_fits_there_is_a_character_a_line(self) -> None:
         self.assertEqual(wrapped("abc", 1), ("a", "b", "c"))
@@ -54,10 +55,14 @@ class WrappingTests(DrawnCase):
     def test_nothing_is_no_line(self) -> None:
         self.assertEqual(wrapped("   ", 100), ())
 
+    def test_what_has_no_width_is_drawn_as_nothing(self) -> None:
+        rect = writing.write(self.surface, "\u200d\u200d\0", (10, 10))
+        self.assertEqual(rect.width, 0)
+
     @given(st.text(max_size=60))
     def test_any_text_can_be_drawn(self, text: str) -> None:
         pygame.font.init()
-        widgets.write_lines(pygame.Surface((100, 100)), text, (0, 0), 80)
+        writing.write_lines(pygame.Surface((100, 100)), text, (0, 0), 80)
 
     def test_what_pygame_has_no_picture_of_is_drawn_as_nothing(self) -> None:
         for text in ("", "\0", "\u200b", "\u034f", "\ud800", "\u200d" * 90):
@@ -137,6 +142,13 @@ class FormTests(DrawnCase):
             self.assertEqual(self.form.focus, focus)
         self.form.handle(key(pygame.K_RETURN), Action.CONFIRM)
         self.assertEqual(self.pressed, ["two"])
+
+    def test_the_space_bar_presses_what_is_no_field(self) -> None:
+        space = key(pygame.K_SPACE)
+        self.form.handle(space, None)
+        self.form.focus = 1
+        self.form.handle(space, None)
+        self.assertEqual((self.box.checked, self.field.text), (True, ""))
 
     def test_a_click_presses_what_is_there(self) -> None:
         for widget in (self.form.widgets[2], self.box, self.field):

@@ -13,6 +13,7 @@ from gamenet.demo import field, game, names
 from gamenet.demo.field import DOWN, LEFT, RIGHT, UNITS_PER_TILE, UP, Hero
 from gamenet.demo.game import join_state, pack_hero
 from gamenet.play import world as module
+from gamenet.play.endings import Over
 from gamenet.play.heroes import Pose
 from gamenet.play.world import Acquaintance, World
 from gamenet.testing import Simulation
@@ -303,7 +304,7 @@ class EndTests(FieldCase):
             players.until(lambda: world.over)
             assert world.over is not None
             self.assertEqual(
-                world.over, module.Over("The server is shutting down.", was_in=True, orderly=True)
+                world.over, Over("The server is shutting down.", was_in=True, orderly=True)
             )
             players.frames(5)  # after it nothing happens, and nothing raises
 

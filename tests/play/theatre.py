@@ -12,11 +12,11 @@ import pygame
 
 from gamenet.addresses import parse_address
 from gamenet.demo import game
+from gamenet.discovery import Found
 from gamenet.play.app import App, Window, close_window, open_window
 from gamenet.play.hosting import Hosting
 from gamenet.play.stage import Wish
 from gamenet.play.view import FieldView
-from gamenet.seeking import Found
 from gamenet.testing import SimulatedReactor, Simulation
 from gamenet.testing.players import SimulatedClient
 

@@ -105,6 +105,7 @@ _ONLY_ASKS = (
 _ITS_NUMBER = "a bell knows its number"
 _NO_MEMORY = "OpenSSL makes one unless there is no memory; Twisted logs it and cuts the connection"
 
+_IN_PLAY = "becomes a sentence on the screen, or nothing; tests/play has it happen"
 _AT_START = "before anything is open; tests/play has it happen"
 
 EXCLUDED = {
@@ -142,6 +143,12 @@ EXCLUDED = {
     "listening.Listening._adopt os.close": "closes what was duplicated a moment ago",
     "listening.Listening._adopt_udp os.close": "closes what was duplicated a moment ago",
     "low_latency.LowLatencyProtocol.startProtocol sendto as a value": _LATER,
+    "play.closing.Closing.begin Thread": _MADE,
+    "play.closing.Closing.begin thread.start": _IN_PLAY,
+    "play.hosting.Hosting._run except OSError": _IN_PLAY,
+    "play.hosting.Hosting._trust mkdir": _IN_PLAY,
+    "play.hosting.Hosting.start Thread": _MADE,
+    "play.hosting.Hosting.start thread.start": _IN_PLAY,
     "play.art.__main__.main except OSError, error": _AT_START,
     "play.art.__main__.main mkdir": _AT_START,
     "play.art.__main__.main write_text": _AT_START,

@@ -301,13 +301,25 @@ class EndTests(Base):
 
             return game
 
-        for well in (None, 0):
-            pair = self.pair(give_up(well))
-            pair.step(10)
-            self.assertFalse(pair.server.failed)
-        pair = self.pair(give_up("no map"))
-        error = self.assertRaises(AssertionError, pair.step, 10)
-        self.assertIn("no map", str(error))
+        def leave(code: object) -> Any:
+            class Method(Walk):
+                def on_tick(self, tick: gamenet.Tick) -> None:
+                    if tick.number == 5:
+                        raise SystemExit(code)
+
+            return Method
+
+        for kind in (give_up, leave):
+            for well in (None, 0):
+                pair = self.pair(kind(well))
+                pair.step(10)
+                self.assertFalse(pair.server.failed)
+                self.assertFalse(pair.server.running)
+            pair = self.pair(kind("no map"))
+            error = self.assertRaises(AssertionError, pair.step, 10)
+            self.assertIn("no map", str(error))
+            self.assertTrue(pair.server.failed)
+        self.assertEqual(pair.game.stops, 1)
 
     def test_a_loop_that_ignores_the_end_is_ended(self) -> None:
         def waits(server: gamenet.GameServer) -> None:

@@ -12,6 +12,7 @@ from zope.interface.verify import verifyObject
 
 from gamenet.client import GameClientFactory
 from gamenet.config import ClientConfig
+from gamenet.core.beacon import BROADCAST, GROUP
 from gamenet.errors import ConfigError, LocalProtocolError
 from gamenet.impairment import PROFILES, Profile
 from gamenet.testing import SimulatedNetwork, SimulatedReactor
@@ -57,6 +58,21 @@ class UdpTests(SynchronousTestCase):
         place.network.settle()
         self.assertEqual(place.here.heard, [b"back"])
         self.assertEqual(place.here.sources, [("10.0.0.1", PORT)])
+
+    def test_what_is_sent_to_all_is_heard_by_all(self) -> None:
+        place = Datagrams()
+        other, elsewhere, named = Listener(), Listener(), Listener()
+        SimulatedReactor(place.network).listenUDP(PORT, other)
+        SimulatedReactor(place.network).listenUDP(PORT + 1, elsewhere)
+        machine = SimulatedReactor(place.network)
+        machine.listenUDP(PORT, named, interface=machine.address)
+        for number, target in enumerate((GROUP, BROADCAST), 1):
+            place.port.socket.sendto(b"all", (target, PORT))
+            place.network.settle()
+            self.assertEqual([place.there.heard, other.heard], [[b"all"] * number] * 2)
+        self.assertEqual([elsewhere.heard, named.heard], [[], []])
+        where = (place.client.address, place.port.getHost().port)
+        self.assertEqual(set(other.sources), {where})
 
     def test_a_port_can_be_connected(self) -> None:
         place = Datagrams()

@@ -10,28 +10,18 @@ from typing import TYPE_CHECKING, Final
 import pygame
 
 from gamenet.core.text import MAX_NAME_CHARACTERS, checked_name, clean
-from gamenet.errors import ConfigError, GamenetError
+from gamenet.errors import ConfigError, GamenetError, RefusalReason
 from gamenet.play.controls import Action
+from gamenet.play.endings import sentence
 from gamenet.play.stage import Scene, Stage, Stay, Wish
-from gamenet.play.widgets import (
-    FAINT,
-    LARGE,
-    NIGHT,
-    SMALL,
-    WRONG,
-    Button,
-    CheckBox,
-    Form,
-    TextField,
-    write,
-    write_lines,
-)
-from gamenet.play.world import sentence
+from gamenet.play.widgets import Button, CheckBox, Form, TextField
+from gamenet.play.writing import FAINT, LARGE, NIGHT, SMALL, WRONG, write, write_lines
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from gamenet.seeking import Found
+    from gamenet.discovery import Found
+    from gamenet.play.endings import Over
 
 MOST_ADDRESS_CHARACTERS: Final = 400
 MOST_PASSWORD_CHARACTERS: Final = 256
@@ -139,9 +129,23 @@ class JoinScene(Scene):
         text = str(error)
         if field is not None:
             text = text.partition(": ")[2]
-            self.form.focus = self.form.widgets.index(field)
-            field.problem = text
+            self._point_at(field, text)
         self._failed(sentence(clean(text)))
+
+    def _refused(self, over: Over) -> None:
+        """The server did not let the player in, or there was none."""
+        field = {
+            RefusalReason.NAME: self.name,
+            RefusalReason.DUPLICATE: self.name,
+            RefusalReason.CREDENTIALS: self.password,
+        }.get(over.refusal or RefusalReason.INTERNAL)
+        if field is not None:
+            self._point_at(field, over.text)
+        self._failed(over.text)
+
+    def _point_at(self, field: TextField, problem: str) -> None:
+        field.problem = problem
+        self.form.focus = self.form.widgets.index(field)
 
     def _failed(self, text: str) -> None:
         self.problem = text
@@ -173,7 +177,7 @@ class JoinScene(Scene):
         over = stay.world.over
         if over is not None:
             self.cancel()
-            self._failed(over.text)
+            self._refused(over)
         elif not stay.world.joining:
             self._stay = None
             self.stage.tell(f"in, as {stay.world.name}")
@@ -228,10 +232,12 @@ class JoinScene(Scene):
             return
         gap = 40
         column = min(COLUMN, (width - 3 * gap) // 2)
+        top = 106
         if self.problem:
-            at = width // 2, 60
-            write_lines(surface, f"! {self.problem}", at, width - gap, colour=WRONG, centred=True)
-        left = pygame.Rect(width // 2 - gap // 2 - column, 106, column, height)
+            at, text = (width // 2, 60), f"! {self.problem}"
+            below = write_lines(surface, text, at, width - gap, colour=WRONG, centred=True)
+            top = max(top, below + 8)
+        left = pygame.Rect(width // 2 - gap // 2 - column, top, column, height)
         right = left.move(column + gap, 0)
         self.form.draw(surface, left, self._own)
         y = self.form.draw(surface, right.move(0, 18), self._host)

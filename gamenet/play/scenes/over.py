@@ -11,10 +11,11 @@ import pygame
 
 from gamenet.play.controls import Action
 from gamenet.play.stage import Scene, Stage, Wish
-from gamenet.play.widgets import FAINT, INK, LARGE, NIGHT, WRONG, Button, Form, write, write_lines
+from gamenet.play.widgets import Button, Form
+from gamenet.play.writing import FAINT, INK, LARGE, NIGHT, WRONG, write, write_lines
 
 if TYPE_CHECKING:
-    from gamenet.play.world import Over
+    from gamenet.play.endings import Over
 
 
 class OverScene(Scene):

@@ -14,16 +14,13 @@ from gamenet.overlay import NetGraph
 from gamenet.overlay.pygame_ce import draw as draw_graph
 from gamenet.play.controls import Action
 from gamenet.play.stage import Scene, Stage, Stay
-from gamenet.play.widgets import (
+from gamenet.play.widgets import Button, Form, TextField, draw_typed
+from gamenet.play.writing import (
     ACCENT,
     FAINT,
     INK,
     LARGE,
     SMALL,
-    Button,
-    Form,
-    TextField,
-    draw_typed,
     font,
     shade,
     wrapped,
@@ -32,13 +29,15 @@ from gamenet.play.widgets import (
 )
 
 if TYPE_CHECKING:
-    from gamenet.play.widgets import Colour
+    from gamenet.play.writing import Colour
 
 LINE_SECONDS: Final = 10.0
 """How long a line of chat stays on the screen of somebody who is not typing."""
 LINES_SHOWN: Final = 6
 LINES_WHILE_TYPING: Final = 12
 HINT_SECONDS: Final = 12.0
+SILENCE_SECONDS: Final = 2.0
+"""Without a state for so long, the player is told; less is a hiccup."""
 PLAYERS_SHOWN: Final = 16
 KEYS: Final = "Enter: talk    Tab: players    F3: network    Esc: menu"
 
@@ -153,6 +152,8 @@ class PlayingScene(Scene):
             self._draw_suspended(surface, now - world.away_since)
         elif world.blind:
             self._draw_blind(surface)
+        elif world.silence(now) > SILENCE_SECONDS:
+            self._draw_silence(surface, world.silence(now))
         if self.players_shown:
             self._draw_players(surface)
         if self.menu is not None:
@@ -202,6 +203,13 @@ class PlayingScene(Scene):
             surface,
             f"The connection was lost {seconds:.0f} s ago",
             f"The game is trying to get it back, and goes on by itself.{kept} Esc: menu",
+        )
+
+    def _draw_silence(self, surface: pygame.Surface, seconds: float) -> None:
+        self._draw_notice(
+            surface,
+            f"Nothing has come from the server for {seconds:.0f} s",
+            "The game goes on by itself as soon as something comes. Esc: menu",
         )
 
     def _draw_blind(self, surface: pygame.Surface) -> None:

@@ -1,0 +1,10 @@
+import gamenet
+
+GAME = "meadow/1"
+WIDTH, HEIGHT = 640, 360
+LEFT, RIGHT, UP, DOWN = 1, 2, 4, 8       # a bit for each button
+
+
+class Place(gamenet.Message):
+    x: int
+    y: int
