@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import signal
 import tempfile
 import unittest
 from functools import partial
 from pathlib import Path
 from typing import Final
 
+from gamenet.play.writing import LARGE, NORMAL
 from tests.display.screen import Screen
 from tests.display.stage import Placed, bots, game, heroes, wait_for, walker
 from tests.display.window import Window
@@ -102,12 +104,25 @@ class FieldTests(WindowCase):
         return way * (heroes(self.server)[NAME].y - start.y) > 1
 
 
-class ClosingTests(WindowCase):
+class MenuTests(WindowCase):
     """The window goes when the player wants it to."""
 
     def test_the_menu_ends_the_game(self) -> None:
-        self.window.wait_until_drawn(NAME)
         self.screen.press("Escape", "Down", "Down", "Return")
         self.assertEqual(self.ada.end(), 0, self.ada.complaints())
         wait_for("an empty display", lambda: not any(pixels(self.screen.picture())[::4]))
+        self.assertNotIn("Traceback", self.ada.complaints())
+
+
+class ServerTests(WindowCase):
+    """What is seen of a server that stops."""
+
+    def test_the_end_of_the_server_is_said_and_the_window_closes(self) -> None:
+        self.server.signal(signal.SIGTERM)
+        wait_for("the last screen", lambda: self.window.shows("The game is over", LARGE))
+        reason = "The server is shutting down."
+        self.assertTrue(self.window.shows(reason, NORMAL), self.ada.complaints())
+        self.screen.press("Down", "Down", "Return")
+        self.assertEqual(self.ada.end(), 0, self.ada.complaints())
+        self.assertIn(reason, self.ada.complaints())
         self.assertNotIn("Traceback", self.ada.complaints())

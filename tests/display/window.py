@@ -10,15 +10,18 @@ from typing import TYPE_CHECKING, Final, Self
 import pygame
 
 from gamenet.demo.field import REACH, UNITS_PER_TILE
+from gamenet.play import writing
 from gamenet.play.art.heroes import FACINGS
 from gamenet.play.art.palette import INK, WHITE
 from gamenet.play.bubbles import Bubbles
+from gamenet.play.lettering import inked
 from gamenet.play.sprites import Sprites, look_of
 from gamenet.play.view import FieldView
 from tests.display.stage import heroes, wait_for
 from tests.play.looking import find, share
 
 if TYPE_CHECKING:
+    from gamenet.play.art.palette import Colour
     from tests.display.screen import Screen
     from tests.display.stage import Placed
     from tests.live.daemon import Daemon
@@ -51,6 +54,7 @@ class Window:
         return self
 
     def __exit__(self, *error: object) -> None:
+        writing.forget_fonts()
         pygame.font.quit()
         pygame.display.quit()
 
@@ -95,10 +99,19 @@ class Window:
             raise
 
     def where_is_said(self, text: str) -> tuple[int, int] | None:
-        """The middle of a line of a speech bubble in the window."""
+        """The middle of a line of a speech bubble, and its upper edge."""
         line = self._bubbles.lettering.line(text, INK)
-        paper = pygame.Surface(line.get_size())
-        paper.fill(WHITE)
-        paper.blit(line, (0, 0))
-        found = find(self._screen.picture(), paper)
+        found = find(self._screen.picture(), _on(WHITE, line))
         return None if found is None else (found[0] + line.get_width() // 2, found[1])
+
+    def shows(self, text: str, size: int) -> bool:
+        """Whether a line is on a screen of the game that is no field."""
+        line = inked(writing.font(size), text, writing.INK)
+        return find(self._screen.picture(), _on(writing.NIGHT, line)) is not None
+
+
+def _on(colour: Colour, picture: pygame.Surface) -> pygame.Surface:
+    paper = pygame.Surface(picture.get_size())
+    paper.fill(colour)
+    paper.blit(picture, (0, 0))
+    return paper
