@@ -45,7 +45,7 @@ class Scene(ShowBase):
         )
         self.entry = DirectEntry(
             parent=self.a2dBottomLeft, pos=(0.05, 0, 0.05), scale=0.06, width=40,
-            command=self.say, focus=False,
+            command=self.say, suppressKeys=True,  # keys are its own while somebody types
         )
         for key, button in KEYS.items():
             self.accept(key, self.press, [button])

@@ -14,7 +14,7 @@ import signal
 import time
 from typing import TYPE_CHECKING, Any, Protocol
 
-from plaza import RIGHT, UP
+from plaza import RIGHT, UP, WIDTH
 from visit import Visit, client_from
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 Wanted = tuple[str, "Callable[[], object]"]
 HANGS_SECONDS = 60.0
 """Longer than any play takes on the slowest machine."""
-METRES = 1.5
+METRES = 2.5
 """How far somebody walks."""
 SAME_METRES = 0.01
 NOBODY_HEARS = "Nobody hears you: you are not on the plaza."
@@ -128,7 +128,7 @@ def together(hands: Hands, bob: Bob) -> Iterator[Wanted]:
     start = ada.places["ada"]
     yield "ada has walked", lambda: math.dist(bob.visit.places["ada"], start) > METRES
     hands.release(RIGHT)
-    yield "ada is known where she stands", lambda: same("ada")
+    yield "ada stands", lambda: same("ada") and bob.visit.places["ada"][0] < WIDTH
     hands.type("and a good day")
     yield "what ada said is heard", lambda: "ada: and a good day" in bob.visit.lines
     print("played", flush=True)

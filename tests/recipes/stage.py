@@ -76,7 +76,8 @@ class Program:
 def plaza() -> Program:
     """The server as its listing has it, on a port of this machine that is free."""
     listing = (RECIPES / "plaza.py").read_text(encoding="utf-8")
-    here = listing.replace("gamenet.serve(main, ", "gamenet.serve(main, 0, ")
+    # Who does not say that they leave is waited for, longer than any test.
+    here = listing.replace("gamenet.serve(main, ", "gamenet.serve(main, 0, resume_seconds=3600, ")
     assert here != listing
     return Program("-c", here, cwd=RECIPES)
 
