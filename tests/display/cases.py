@@ -18,7 +18,7 @@ from tests.play.looking import pixels
 
 SIZE: Final = (960, 540)
 GUESTS: Final = {
-    "bea": ((35, 17), "This way"),
+    "bea": ((35, 16), "This way"),
     "cyd": ((41, 16), ""),
     "dan": ((41, 13), ""),
 }
@@ -87,8 +87,11 @@ class FieldTests(WindowCase):
         wait_for("the bubble", lambda: self.window.where_is_said("Hello from the window"))
         self.guests["cyd"].wait_for(f"heard {NAME} Hello from the window")
 
-    def test_keys_move_ones_hero(self) -> None:
-        self.window.wait_until_drawn(NAME)
+
+class KeyTests(WindowCase):
+    """The hero walks, and the window goes, when the player wants it to."""
+
+    def test_keys_move_ones_hero_and_the_menu_ends_the_game(self) -> None:
         for key, way in (("Up", -1), ("Down", 1)):
             start = heroes(self.server)[NAME]
             self.screen.hold(key)
@@ -98,20 +101,14 @@ class FieldTests(WindowCase):
                 self.screen.let_go(key)
             self.window.wait_until_drawn(NAME)
             self.assertEqual(heroes(self.server)[NAME].x, start.x)
-
-    def has_moved(self, start: Placed, way: int) -> bool:
-        """Whether ada is more than a tile further down, or up if *way* is -1."""
-        return way * (heroes(self.server)[NAME].y - start.y) > 1
-
-
-class MenuTests(WindowCase):
-    """The window goes when the player wants it to."""
-
-    def test_the_menu_ends_the_game(self) -> None:
         self.screen.press("Escape", "Down", "Down", "Return")
         self.assertEqual(self.ada.end(), 0, self.ada.complaints())
         wait_for("an empty display", lambda: not any(pixels(self.screen.picture())[::4]))
         self.assertNotIn("Traceback", self.ada.complaints())
+
+    def has_moved(self, start: Placed, way: int) -> bool:
+        """Whether ada is more than a tile further down, or up if *way* is -1."""
+        return way * (heroes(self.server)[NAME].y - start.y) > 1
 
 
 class ServerTests(WindowCase):
@@ -120,6 +117,7 @@ class ServerTests(WindowCase):
     def test_the_end_of_the_server_is_said_and_the_window_closes(self) -> None:
         self.server.signal(signal.SIGTERM)
         wait_for("the last screen", lambda: self.window.shows("The game is over", LARGE))
+        self.assertFalse(self.window.shows("The game goes on", LARGE))
         reason = "The server is shutting down."
         self.assertTrue(self.window.shows(reason, NORMAL), self.ada.complaints())
         self.screen.press("Down", "Down", "Return")

@@ -21,7 +21,7 @@ from gamenet.play.world import World
 Tile = tuple[int, int]
 NEAR = 0.07
 """Of a tile: a little more than half a step."""
-HZ = 60
+HZ = 30
 
 
 def way(start: Tile, end: Tile) -> list[Tile]:

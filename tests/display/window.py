@@ -21,7 +21,6 @@ from tests.display.stage import heroes, wait_for
 from tests.play.looking import find, share
 
 if TYPE_CHECKING:
-    from gamenet.play.art.palette import Colour
     from tests.display.screen import Screen
     from tests.display.stage import Placed
     from tests.live.daemon import Daemon
@@ -101,17 +100,20 @@ class Window:
     def where_is_said(self, text: str) -> tuple[int, int] | None:
         """The middle of a line of a speech bubble, and its upper edge."""
         line = self._bubbles.lettering.line(text, INK)
-        found = find(self._screen.picture(), _on(WHITE, line))
+        paper = pygame.Surface(line.get_size())
+        paper.fill(WHITE)
+        paper.blit(line, (0, 0))
+        found = find(self._screen.picture(), paper)
         return None if found is None else (found[0] + line.get_width() // 2, found[1])
 
     def shows(self, text: str, size: int) -> bool:
-        """Whether a line is on a screen of the game that is no field."""
+        """Whether a line of text is in the middle of the window, whatever shines through."""
         line = inked(writing.font(size), text, writing.INK)
-        return find(self._screen.picture(), _on(writing.NIGHT, line)) is not None
-
-
-def _on(colour: Colour, picture: pygame.Surface) -> pygame.Surface:
-    paper = pygame.Surface(picture.get_size())
-    paper.fill(colour)
-    paper.blit(picture, (0, 0))
-    return paper
+        letters = pygame.mask.from_surface(line, 254)
+        picture = self._screen.picture()
+        bright = pygame.mask.from_threshold(picture, writing.INK, (1, 1, 1, 255))
+        left = picture.get_width() // 2 - line.get_width() // 2
+        return any(
+            bright.overlap_area(letters, (left, y)) == letters.count()
+            for y in range(picture.get_height())
+        )
