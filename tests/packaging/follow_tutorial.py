@@ -43,7 +43,7 @@ class Reader:
     def __init__(self, home: Path, environment: Mapping[str, str]) -> None:
         self._home = home
         self._windows = Windows()
-        self._environment = {**environment, **self._windows.environment}
+        self._environment = {**environment, **self._windows.environment()}
         self.terminals: dict[int, Terminal] = {}
         self._fingerprint = ""
         self._open: dict[int, Window] = {}
