@@ -10,7 +10,9 @@ is drawn (``tests/tutorial``); what to do with them is here, since the pages say
 from __future__ import annotations
 
 import os
+import socket
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -29,6 +31,8 @@ LASTING = {
 """Commands that run until Ctrl-C, and what they show once they have begun."""
 WINDOW = "python window.py"
 FOLDER = "meadow-game"
+PORTS = (7777, 7778)
+"""Of the server and of the proxy on the pages."""
 OWN_ADDRESS = ("192.168.1.20", "127.0.0.1")
 """The address on the pages, and that of the reader's computer."""
 
@@ -186,6 +190,15 @@ def walk(walker: Window, watcher: Window, colour: str) -> None:
     walker.release(key)
 
 
+def is_free(port: int) -> bool:
+    """Whether nobody on this computer listens at the port."""
+    try:
+        with socket.create_server(("", port)):
+            return True
+    except OSError:
+        return False
+
+
 def follow(home: Path, environment: Mapping[str, str]) -> None:
     """Read all pages.
 
@@ -193,6 +206,8 @@ def follow(home: Path, environment: Mapping[str, str]) -> None:
     :param environment: in which pip finds gamenet.
     :raises AssertionError: saying what does not come as the tutorial says.
     """
+    for port in PORTS:
+        until(partial(is_free, port), f"nobody else listens at port {port}")
     # The Python that runs this is the one of that computer, and nothing that it has installed.
     programs = home / "programs"
     programs.mkdir()
