@@ -31,8 +31,8 @@ LASTING = {
 """Commands that run until Ctrl-C, and what they show once they have begun."""
 WINDOW = "python window.py"
 FOLDER = "meadow-game"
-PORTS = (7777, 7778)
-"""Of the server and of the proxy on the pages."""
+PORTS = {"python server.py": 7777, "gamenet proxy": 7778}
+"""Where they listen; somebody may play on this computer while it checks packages."""
 OWN_ADDRESS = ("192.168.1.20", "127.0.0.1")
 """The address on the pages, and that of the reader's computer."""
 
@@ -93,6 +93,8 @@ class Reader:
         self.end(number)
         for line in lines:
             line = line.replace(*OWN_ADDRESS).replace("sha256=…", self._fingerprint)
+            for port in (PORTS[it] for it in PORTS if line.startswith(it)):
+                until(partial(is_free, port), f"nobody else listens at port {port}")
             terminal.type(line)
             if line.startswith(WINDOW):
                 self._open[number] = self._windows.next()
@@ -206,8 +208,6 @@ def follow(home: Path, environment: Mapping[str, str]) -> None:
     :param environment: in which pip finds gamenet.
     :raises AssertionError: saying what does not come as the tutorial says.
     """
-    for port in PORTS:
-        until(partial(is_free, port), f"nobody else listens at port {port}")
     # The Python that runs this is the one of that computer, and nothing that it has installed.
     programs = home / "programs"
     programs.mkdir()
