@@ -73,10 +73,12 @@ class Play:
     """Takes a plot on by a step a frame.
 
     :param plot: what is to be done, with what has to be seen before it goes on.
+    :param visit: of the window.
     """
 
-    def __init__(self, plot: Iterator[Wanted], bob: Bob | None = None) -> None:
+    def __init__(self, plot: Iterator[Wanted], visit: Any, bob: Bob | None = None) -> None:
         self._plot = plot
+        self._visit = visit
         self._bob = bob
         self._wanted: Wanted | None = ("the beginning", lambda: True)
         self._hangs = time.monotonic() + HANGS_SECONDS
@@ -92,17 +94,19 @@ class Play:
         while self._wanted is not None and self._wanted[1]():
             self._wanted = next(self._plot, None)
         if self._wanted is not None and time.monotonic() > self._hangs:
-            raise SystemExit(f"this did not happen: {self._wanted[0]}")
+            visits = [self._visit, *([self._bob.visit] if self._bob is not None else [])]
+            known = [(visit.places, list(visit.lines)) for visit in visits]
+            raise SystemExit(f"this did not happen: {self._wanted[0]}; what is known: {known}")
 
 
 def begin(name: str, hands: Hands, address: str, *arguments: str) -> Play:
     """The play of that name."""
     if name == "together":
         bob = Bob(address)
-        return Play(together(hands, bob), bob)
+        return Play(together(hands, bob), hands.visit, bob)
     if name == "alone":
-        return Play(alone(hands))
-    return Play(frozen(hands, int(arguments[0])))
+        return Play(alone(hands), hands.visit)
+    return Play(frozen(hands, int(arguments[0])), hands.visit)
 
 
 def together(hands: Hands, bob: Bob) -> Iterator[Wanted]:
