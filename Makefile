@@ -77,7 +77,7 @@ $(STAMP): setup.py pyproject.toml gamenet/_version.py
 # ------------------------------------------------------------------------------------------- use
 
 play: $(STAMP)
-	@$(BIN)/gamenet play --host
+	@$(BIN)/gamenet play --host --beacon "The field of $${USER:-somebody}"
 
 demo: $(STAMP)
 	@$(BIN)/gamenet demo --seconds 20 --bots 50
@@ -221,6 +221,7 @@ dist: $(STAMP)
 
 screenshots: $(PLOTTER)
 	@$(BIN)/python -m tests.overlay.picture docs/images
+	@$(BIN)/python -m tests.tutorial.picture docs/images
 	@$(BIN)/python -m tests.browser --screenshots docs/images
 
 news: $(STAMP)

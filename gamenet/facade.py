@@ -45,6 +45,8 @@ if TYPE_CHECKING:
 
 
 _OF_WHO_IS_HERE: Final = frozenset({Joined, Left})
+_INTERRUPTIBLE_SECONDS: Final = 1.0
+"""On Windows Ctrl-C is heard only between two waits, so no wait of the main thread is endless."""
 
 
 class GameServer(GameLoop, ServerVerbs):
@@ -402,7 +404,8 @@ def serve(game: AnyGame, listen: int | str = DEFAULT_PORT, **fields: Any) -> int
             server.start()
             # Not ``address``: a quick game may be over by now.
             print(f"gamenet: listening on {server._opened}", flush=True)
-            server.wait()
+            while not server.wait(_INTERRUPTIBLE_SECONDS):
+                pass
         except ListenFailed as error:
             print(f"gamenet: {error}", file=sys.stderr)
             return 1

@@ -132,6 +132,9 @@ def test_whoHostsPlaysOnTheirOwnServerAndOthersCanJoin(tmp_path: Path) -> None:
         found = re.search(r"gamenet://\S+:(\d+)#sha256=\w+", invitation)
         assert found
         pin = found[0].partition("#")[2]
+        with Game(tmp_path, f"127.0.0.1:{found[1]}#sha256={'ab' * 32}") as mistaken:
+            mistaken.wait_for("certificate is not the pinned one")
+            assert mistaken.end(signal.SIGINT) == 130
         with Game(tmp_path, f"127.0.0.1:{found[1]}#{pin}", "--name", "bob") as guest:
             guest.wait_for("in, as bob")
             assert host.end(signal.SIGINT) == 130

@@ -275,6 +275,23 @@ def test_serve_ends_with_its_game_and_says_how_it_went(
     assert "gamenet: listening on 127.0.0.1:" in done.stdout
 
 
+def test_serve_waits_for_its_game_in_pieces_so_that_windows_hears_ctrl_c() -> None:
+    done = run(
+        GAMES
+        + """
+    waits = []
+    class Waiting(gamenet.GameServer):
+        def wait(self, timeout=None):
+            waits.append(timeout)
+            return len(waits) == 3
+    gamenet.facade.GameServer = Waiting
+    status = gamenet.serve(plays, HERE, insecure=True)
+    sys.exit(status or waits != [1.0] * 3)
+    """
+    )
+    assert done.returncode == 0, done.stderr
+
+
 def test_serve_on_a_port_in_use_is_one_line_and_status_1() -> None:
     done = run(
         GAMES

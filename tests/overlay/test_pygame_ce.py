@@ -12,7 +12,8 @@ import pygame
 from twisted.trial.unittest import SynchronousTestCase
 
 from gamenet.overlay import NetGraph, Plot, palette, verdicts
-from gamenet.overlay.pygame_ce import CORNERS, FONT_SIZE, MOST_TEXTS, Pen, draw, panel_of
+from gamenet.overlay.pygame_ce import CORNERS, draw, panel_of
+from gamenet.overlay.pygame_pen import FONT_SIZE, MOST_TEXTS, Pen
 from gamenet.samples import TypeRate
 from gamenet.smooth import Interpolator, Predictor
 from tests.overlay.scenes import FINE, ODD, Outside, Told, packed
@@ -320,6 +321,24 @@ class LifeTests(Drawing):
         fresh = self.graph(client)
         fresh.update(0.1)
         draw(self.surface, fresh)
+        self.assertEqual(
+            *(pygame.image.tobytes(panel_of(one).surface, "RGB") for one in (graph, fresh))
+        )
+
+    def test_advice_that_is_over_leaves_nothing_beside_graphs(self) -> None:
+        client = Told(replace(FINE, jitter_seconds=0.3, rtt_seconds=0.9))
+        graph = self.graph(client)
+        low = self.field((960, 400))
+        draw(low, graph)
+        self.assertTrue(graph.advice())
+        size = panel_of(graph).surface.get_size()
+        client.told = FINE
+        graph.update(0.1)
+        for _ in range(7):
+            draw(low, graph)
+        fresh = self.graph(client)
+        draw(low, fresh)
+        self.assertEqual(panel_of(graph).surface.get_size(), size)
         self.assertEqual(
             *(pygame.image.tobytes(panel_of(one).surface, "RGB") for one in (graph, fresh))
         )

@@ -102,8 +102,17 @@ class JoinTests(SceneCase):
             theatre.press(pygame.K_ESCAPE)
             self.assertTrue(theatre.app.is_over)
 
-    def test_it_is_drawn_in_any_size(self) -> None:
+    def test_the_field_is_behind_it_without_anybody(self) -> None:
         with Theatre() as theatre:
+            view = theatre.app.view
+            theatre.frames(2)
+            first = view.centre
+            theatre.frames(60)
+            self.assertNotEqual(view.centre, first)
+            self.assertEqual(list(view.sights), [])
+
+    def test_it_is_drawn_in_any_size(self) -> None:
+        with Theatre(draws=True) as theatre:
             theatre.scene.problem = "Something is wrong, and it takes a while to say what. " * 3
             theatre.lan.found = [nearby("x" * 64, "10.0.0.9")] * 9
             for size in ((480, 270), (960, 540), (1, 1), (3000, 200)):

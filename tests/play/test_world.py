@@ -79,9 +79,9 @@ class OwnHeroTests(FieldCase):
             with Players("ada", profile=profile, seed=2) as players:
                 (world,) = players.worlds
                 players.until(lambda: world.own)  # noqa: B023
-                self.wander(players, 400)
+                self.wander(players, 200)
                 players.held = [0]
-                players.frames(300)
+                players.frames(180)
                 hero = self.hero(1)
                 assert world.own is not None
                 predicted = world.own.predictor.state
@@ -94,11 +94,11 @@ class OwnHeroTests(FieldCase):
     def test_on_a_good_network_no_prediction_is_ever_wrong(self) -> None:
         with Players("ada", "bob", profile="perfect") as players:
             players.until(lambda: all(world.own for world in players.worlds))
-            self.wander(players, 600)
+            self.wander(players, 300)
             for world in players.worlds:
                 assert world.own is not None
                 self.assertEqual(world.own.predictor.corrections, 0)
-                self.assertGreater(world.own.predictor.acknowledged, 200)
+                self.assertGreater(world.own.predictor.acknowledged, 100)
 
     def test_it_moves_in_each_frame_although_ticks_are_half_as_many(self) -> None:
         with Players("ada") as players:
@@ -154,7 +154,7 @@ class OtherHeroesTests(FieldCase):
                 players.held = [0, RIGHT | DOWN]
                 players.frames(60)
                 players.held = [0, 0]
-                players.frames(300)
+                players.frames(180)
                 bob, hero = seen(ada, "bob"), self.hero(players.clients[1].player.id)
                 self.assertEqual((bob.x, bob.y), (hero.x / 256, hero.y / 256), profile)
                 self.assertFalse(bob.own)

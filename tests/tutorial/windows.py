@@ -85,6 +85,10 @@ class Window:
         found: str = self._do("variable", name)
         return found
 
+    def save(self, path: Path) -> None:
+        """Write what is drawn into a file."""
+        self._do("save", str(path))
+
     def close(self) -> None:
         """Close the window by its button."""
         self._do("close")

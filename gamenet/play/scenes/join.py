@@ -11,11 +11,12 @@ import pygame
 
 from gamenet.core.text import MAX_NAME_CHARACTERS, checked_name, clean
 from gamenet.errors import ConfigError, GamenetError, RefusalReason
+from gamenet.play.backdrop import draw_backdrop
 from gamenet.play.controls import Action
 from gamenet.play.endings import sentence
 from gamenet.play.stage import Scene, Stage, Stay, Wish
 from gamenet.play.widgets import Button, CheckBox, Form, TextField
-from gamenet.play.writing import FAINT, LARGE, NIGHT, SMALL, WRONG, write, write_lines
+from gamenet.play.writing import FAINT, LARGE, SMALL, WRONG, write, write_lines
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -224,7 +225,7 @@ class JoinScene(Scene):
         self.cancel()
 
     def draw(self, surface: pygame.Surface, now: float) -> None:
-        surface.fill(NIGHT)
+        draw_backdrop(surface, self.stage.view, now)
         width, height = surface.get_size()
         write(surface, "gamenet", (width // 2, 16), size=LARGE, centred=True)
         if self.busy:

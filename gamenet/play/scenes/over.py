@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 
 import pygame
 
+from gamenet.play.backdrop import draw_backdrop
 from gamenet.play.controls import Action
 from gamenet.play.stage import Scene, Stage, Wish
 from gamenet.play.widgets import Button, Form
-from gamenet.play.writing import FAINT, INK, LARGE, NIGHT, WRONG, write, write_lines
+from gamenet.play.writing import FAINT, INK, LARGE, WRONG, write, write_lines
 
 if TYPE_CHECKING:
     from gamenet.play.endings import Over
@@ -54,7 +55,7 @@ class OverScene(Scene):
         """Nothing happens here any more."""
 
     def draw(self, surface: pygame.Surface, now: float) -> None:
-        surface.fill(NIGHT)
+        draw_backdrop(surface, self.stage.view, now)
         width, height = surface.get_size()
         middle = width // 2
         write(surface, "The game is over", (middle, height // 5), size=LARGE, centred=True)

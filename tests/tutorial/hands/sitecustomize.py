@@ -68,12 +68,19 @@ def square(colour):
     return patch.centroid() if patch.count() > 100 else None
 
 
+def save(path):
+    """What is drawn, as a picture."""
+    import pygame
+
+    pygame.image.save(pygame.display.get_surface().copy(), path)
+
+
 def variable(name):
     """What the program has under a name, as text."""
     return repr(getattr(sys.modules["__main__"], name, None))
 
 
-DEEDS = {deed.__name__: deed for deed in (press, release, type_text, close, square, variable)}
+DEEDS = {deed.__name__: deed for deed in (press, release, type_text, close, save, square, variable)}
 
 
 def obey(where):
