@@ -19,8 +19,8 @@ from gamenet.play.talk import BUBBLE_SECONDS
 from gamenet.play.world import World
 
 Tile = tuple[int, int]
-NEAR = 0.07
-"""Of a tile: a little more than half a step."""
+NEAR = 0.15
+"""Of a tile: more than a step, or one would pass a place forever; and less than doors leave."""
 HZ = 30
 
 
