@@ -248,7 +248,7 @@ class Listening:
         where = join_address(interface, port)
         hint = ""
         if getattr(cause, "errno", None) == errno.EADDRINUSE:
-            hint = "; another server is running there, or choose another port with --listen"
+            hint = "; perhaps another server is running there: stop it, or listen on another port"
         raise ListenFailed(f"cannot listen on {kind} {where}: {reason}{hint}")
 
 
