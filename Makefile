@@ -30,13 +30,14 @@ OUT ?= benchmarks/results/latest.json
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help play demo test fuzz check bench-quick bench-trust flood soak docs plots art clean distclean setup dist format \
-	style types layers packaging compiled compiled-copy news bench peers test-browser test-recipes engines screenshots
+	style types layers packaging compiled compiled-copy news bench peers test-browser test-play test-recipes engines screenshots
 
 help:
 	@echo 'make play         the game, on a server of your own that friends can join'
 	@echo 'make demo         play: a server and 50 bots for 20 seconds, and what was measured'
 	@echo 'make test         the test suite under pytest, then under trial; JOBS=4 tests at a time'
 	@echo 'make test-browser look at the live page in a real, headless Chromium'
+	@echo 'make test-play    look at the game in a real window, on a display that nobody sees'
 	@echo 'make test-recipes play the recipes for arcade, Panda3D and learners, without a screen'
 	@echo 'make fuzz         throw SECONDS=600 of damaged input at every parser'
 	@echo 'make check        everything that must hold before a change goes in, tests included'
@@ -124,6 +125,10 @@ test: $(STAMP)
 # Not part of `make test`, which needs no browser.
 test-browser: $(STAMP)
 	@$(BIN)/python -m tests.browser
+
+# Nor this: it needs Xvfb and xdotool.
+test-play: $(STAMP)
+	@$(BIN)/python -m tests.display
 
 # Not part of `make test`, which needs no engines: they are large.
 test-recipes: $(ENGINES)
@@ -223,6 +228,7 @@ screenshots: $(PLOTTER)
 	@$(BIN)/python -m tests.overlay.picture docs/images
 	@$(BIN)/python -m tests.tutorial.picture docs/images
 	@$(BIN)/python -m tests.browser --screenshots docs/images
+	@$(BIN)/python -m tests.display --screenshots docs/images
 
 news: $(STAMP)
 	$(BIN)/python tests/packaging/check_news.py

@@ -40,13 +40,9 @@ html_theme = "furo"
 html_title = f"gamenet {release}"
 html_copy_source = False
 html_show_sourcelink = False
-html_theme_options = {
-    "navigation_with_keys": True,
-    # What is typed stands out from what is read.
-    "light_css_variables": {"color-code-background": "#f1f4f8"},
-}
+html_theme_options = {"navigation_with_keys": True}
 # For light and for dark pages; both can be read by those who see colours otherwise.
-pygments_style = "a11y-high-contrast-light"
+pygments_style = "a11y-light"
 pygments_dark_style = "a11y-high-contrast-dark"
 
 

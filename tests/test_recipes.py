@@ -34,6 +34,7 @@ class VisitTests(SynchronousTestCase):
         import visit
 
         self.plaza: Any = plaza
+        self.client_from: Any = visit.client_from
         self.simulation = Simulation(plaza.main, clients=["ada", "bob"], profile="wifi", seed=8)
         self.addCleanup(self.simulation.close)
         self.ada, self.bob = (visit.Visit(client) for client in self.simulation.clients)
@@ -80,6 +81,11 @@ class VisitTests(SynchronousTestCase):
             self.assertIn(line, self.ada.lines)
         self.assertRegex(self.bob.lines[-2], "^That was not said: ")
         self.assertEqual(self.bob.lines[-1], "bob: hello")
+
+    def test_an_address_that_is_none_is_a_sentence(self) -> None:
+        with self.assertRaises(SystemExit) as ended:
+            self.client_from(["ada", "here:there"])
+        self.assertRegex(str(ended.exception.code), "^address: .*the port must be a number")
 
     def test_who_has_left_is_not_there(self) -> None:
         self.simulation.clients[1].stop()

@@ -6,6 +6,7 @@ Layer 4. Runs on: the game thread. Needs pygame-ce.
 from __future__ import annotations
 
 from math import ceil
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import pygame
@@ -196,7 +197,8 @@ def _sheet(name: str) -> pygame.Surface:
     try:
         return pygame.image.load(name)
     except (OSError, pygame.error) as error:
-        raise ConfigError("map", f"cannot read its picture {name}: {error}") from None
+        why = error if Path(name).is_file() else "there is no such file"
+        raise ConfigError("map", f"cannot read its picture {name}: {why}") from None
 
 
 def _within(area: pygame.Rect, side: int) -> Iterable[Place]:

@@ -38,6 +38,7 @@ class Predictor(Generic[S]):
 
     __slots__ = (
         "_add",
+        "_before",
         "_difference",
         "_error",
         "_kept",
@@ -99,6 +100,7 @@ class Predictor(Generic[S]):
         self.acknowledged = 0
         """The newest input that the server had taken."""
         self._kept: deque[tuple[int, int]] = deque()
+        self._before = state  # the newest input; of use while that is kept
         self._error: tuple[float, ...] = ()
 
     @property
@@ -114,14 +116,21 @@ class Predictor(Generic[S]):
     def apply(self, number: int, buttons: int) -> S:
         """Take one's own input at once, and keep it until the server has taken it.
 
-        :param number: what ``send_input`` returned.
+        :param number: what ``send_input`` returned. The same again is another input in its place,
+            as it is for the client; it changes nothing once the server has taken that one.
         :returns: the predicted state.
-        :raises ValueError: unless numbers rise.
+        :raises ValueError: if numbers fall.
         """
-        if number <= self.newest:
+        if number < max(self.newest, 1):
             raise ValueError(
                 f"input {number} after {self.newest}: numbers rise; reset() after a new connection"
             )
+        if number == self.newest:
+            if self._kept:
+                self._kept[-1] = (number, buttons)
+                self.state = self._step(self._before, buttons)
+            return self.state
+        self._before = self.state
         self.state = self._step(self.state, buttons)
         self.newest = number
         if len(self._kept) == MAX_KEPT:
@@ -144,6 +153,7 @@ class Predictor(Generic[S]):
         while kept and kept[0][0] <= input_number:
             kept.popleft()
         for _, buttons in kept:
+            self._before = state
             state = self._step(state, buttons)
         before, self.state = self.state, state
         if self._difference is None:

@@ -10,7 +10,9 @@ is drawn (``tests/tutorial``); what to do with them is here, since the pages say
 from __future__ import annotations
 
 import os
+import socket
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -29,6 +31,8 @@ LASTING = {
 """Commands that run until Ctrl-C, and what they show once they have begun."""
 WINDOW = "python window.py"
 FOLDER = "meadow-game"
+PORTS = {"python server.py": 7777, "gamenet proxy": 7778}
+"""Where they listen; somebody may play on this computer while it checks packages."""
 OWN_ADDRESS = ("192.168.1.20", "127.0.0.1")
 """The address on the pages, and that of the reader's computer."""
 
@@ -43,7 +47,7 @@ class Reader:
     def __init__(self, home: Path, environment: Mapping[str, str]) -> None:
         self._home = home
         self._windows = Windows()
-        self._environment = {**environment, **self._windows.environment}
+        self._environment = {**environment, **self._windows.environment()}
         self.terminals: dict[int, Terminal] = {}
         self._fingerprint = ""
         self._open: dict[int, Window] = {}
@@ -89,6 +93,8 @@ class Reader:
         self.end(number)
         for line in lines:
             line = line.replace(*OWN_ADDRESS).replace("sha256=…", self._fingerprint)
+            for port in (PORTS[it] for it in PORTS if line.startswith(it)):
+                until(partial(is_free, port), f"nobody else listens at port {port}")
             terminal.type(line)
             if line.startswith(WINDOW):
                 self._open[number] = self._windows.next()
@@ -184,6 +190,15 @@ def walk(walker: Window, watcher: Window, colour: str) -> None:
     walker.hold(key)
     until(has_walked, f"the walker has gone {key}")
     walker.release(key)
+
+
+def is_free(port: int) -> bool:
+    """Whether nobody on this computer listens at the port."""
+    try:
+        with socket.create_server(("", port)):
+            return True
+    except OSError:
+        return False
 
 
 def follow(home: Path, environment: Mapping[str, str]) -> None:

@@ -164,6 +164,10 @@ class SceneryTests(ViewCase):
         problem = str(self.assertRaises(ConfigError, FieldView, load(path)))
         self.assertTrue(problem.startswith("map: cannot read its picture "), problem)
         self.assertIn(str(path.parent / "tiles.png"), problem)
+        self.assertIn("no such file", problem)
+        (path.parent / "tiles.png").write_text("no picture")
+        problem = str(self.assertRaises(ConfigError, FieldView, load(path)))
+        self.assertNotIn("no such file", problem)
 
     def test_a_picture_that_is_too_small_is_named(self) -> None:
         path = Path(self.mktemp())

@@ -14,7 +14,7 @@ import signal
 import time
 from typing import TYPE_CHECKING, Any, Protocol
 
-from plaza import RIGHT, UP, WIDTH
+from plaza import LEFT, RIGHT, UP
 from visit import Visit, client_from
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 Wanted = tuple[str, "Callable[[], object]"]
 HANGS_SECONDS = 60.0
 """Longer than any play takes on the slowest machine."""
-METRES = 2.5
+METRES = 2.0
 """How far somebody walks."""
 SAME_METRES = 0.01
 NOBODY_HEARS = "Nobody hears you: you are not on the plaza."
@@ -73,10 +73,12 @@ class Play:
     """Takes a plot on by a step a frame.
 
     :param plot: what is to be done, with what has to be seen before it goes on.
+    :param visit: of the window.
     """
 
-    def __init__(self, plot: Iterator[Wanted], bob: Bob | None = None) -> None:
+    def __init__(self, plot: Iterator[Wanted], visit: Any, bob: Bob | None = None) -> None:
         self._plot = plot
+        self._visit = visit
         self._bob = bob
         self._wanted: Wanted | None = ("the beginning", lambda: True)
         self._hangs = time.monotonic() + HANGS_SECONDS
@@ -92,17 +94,19 @@ class Play:
         while self._wanted is not None and self._wanted[1]():
             self._wanted = next(self._plot, None)
         if self._wanted is not None and time.monotonic() > self._hangs:
-            raise SystemExit(f"this did not happen: {self._wanted[0]}")
+            visits = [self._visit, *([self._bob.visit] if self._bob is not None else [])]
+            known = [(visit.places, list(visit.lines)) for visit in visits]
+            raise SystemExit(f"this did not happen: {self._wanted[0]}; what is known: {known}")
 
 
 def begin(name: str, hands: Hands, address: str, *arguments: str) -> Play:
     """The play of that name."""
     if name == "together":
         bob = Bob(address)
-        return Play(together(hands, bob), bob)
+        return Play(together(hands, bob), hands.visit, bob)
     if name == "alone":
-        return Play(alone(hands))
-    return Play(frozen(hands, int(arguments[0])))
+        return Play(alone(hands), hands.visit)
+    return Play(frozen(hands, int(arguments[0])), hands.visit)
 
 
 def together(hands: Hands, bob: Bob) -> Iterator[Wanted]:
@@ -124,11 +128,13 @@ def together(hands: Hands, bob: Bob) -> Iterator[Wanted]:
     yield "bob is drawn there only", lambda: not hands.somebody_at(before)
     bob.visit.say("good morning")
     yield "what bob said is shown", lambda: hands.shows("bob: good morning")
-    hands.hold(RIGHT)
-    start = ada.places["ada"]
-    yield "ada has walked", lambda: math.dist(bob.visit.places["ada"], start) > METRES
-    hands.release(RIGHT)
-    yield "ada stands", lambda: same("ada") and bob.visit.places["ada"][0] < WIDTH
+    # And back: a key that does not come up again would hold her where she is.
+    for button in (RIGHT, LEFT):
+        start = ada.places["ada"]
+        hands.hold(button)
+        yield "ada has walked", lambda: math.dist(bob.visit.places["ada"], start) > METRES  # noqa: B023
+        hands.release(button)
+        yield "ada is known where she stands", lambda: same("ada")
     hands.type("and a good day")
     yield "what ada said is heard", lambda: "ada: and a good day" in bob.visit.lines
     print("played", flush=True)

@@ -11,7 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+from gamenet.events import Disconnected
 from gamenet.smooth.prediction import MAX_KEPT, Predictor
+from gamenet.testing import Simulation
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -129,10 +131,38 @@ class ReconcileTests(SynchronousTestCase):
 
     def test_numbers_rise_until_reset(self) -> None:
         own = Predictor(walk, 0.0)
+        self.assertRaisesRegex(ValueError, "numbers rise", own.apply, 0, 1)
         own.apply(2, 1)
-        self.assertRaisesRegex(ValueError, "numbers rise", own.apply, 2, 1)
+        self.assertRaisesRegex(ValueError, "numbers rise", own.apply, 1, 1)
         own.reset(5.0)
         self.assertEqual((own.apply(1, 1), own.waiting), (6.0, 1))
+
+    def test_the_same_number_again_is_in_the_place_of_the_first(self) -> None:
+        own = Predictor(walk, 0.0)
+        own.apply(1, 1)
+        own.apply(2, 1)
+        self.assertEqual((own.apply(2, 0), own.waiting), (1.0, 2))
+        own.reconcile(10.0, 1)  # replays what stands there now
+        self.assertEqual(own.state, 10.0)
+        self.assertEqual(own.apply(2, 1), 11.0)
+        own.reconcile(11.0, 2)
+        self.assertEqual((own.apply(2, 1), own.waiting), (11.0, 0))  # the server has had it
+
+    def test_a_tick_may_send_twice_and_a_session_end_between(self) -> None:
+        """What ``send_input`` returns may be handed on, whatever happens."""
+        with Simulation(clients=["ada"]) as simulation:
+            (client,) = simulation.clients
+            own = Predictor(walk, 0.0)
+            simulation.step(3)
+            for buttons in (1, 0):
+                own.apply(client.send_input(buttons), buttons)
+            self.assertEqual((own.state, own.waiting), (0.0, 1))
+            simulation.server.events()
+            simulation.server.disconnect(simulation.server.find("ada"))
+            for _ in range(20):
+                own.apply(client.send_input(1), 1)
+                simulation.step()
+            self.assertIn(Disconnected, [type(event) for event in client.events()])
 
     def test_arguments(self) -> None:
         for wrong in (

@@ -63,4 +63,4 @@ class Play:
 
     def open_window(self, name: str, windows: Windows) -> subprocess.Popen[str]:
         """Start a window; it reports at *windows* once it is open."""
-        return self._start("window.py", name, *self._arguments, **windows.environment)
+        return self._start("window.py", name, *self._arguments, **windows.environment(ROOT))

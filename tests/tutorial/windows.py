@@ -116,13 +116,14 @@ class Windows:
             window.forget()
         self._port.close()
 
-    @property
-    def environment(self) -> dict[str, str]:
-        """What a program needs to be given hands, and to need no screen."""
+    def environment(self, *folders: Path) -> dict[str, str]:
+        """What a program needs to be given hands, and to need no screen.
+
+        :param folders: where it finds more modules; nothing of the caller's own is inherited.
+        """
         host, port = self._port.getsockname()
-        path = os.pathsep.join(filter(None, (str(HANDS), os.environ.get("PYTHONPATH"))))
         return {
-            "PYTHONPATH": path,
+            "PYTHONPATH": os.pathsep.join(map(str, (HANDS, *folders))),
             "TUTORIAL_HANDS": f"{host}:{port}",
             "SDL_VIDEODRIVER": "dummy",
             "SDL_AUDIODRIVER": "dummy",
