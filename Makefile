@@ -7,6 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 # Newer than what it depends on while the environment holds what setup.py asks for.
 STAMP := $(VENV)/.installed
+PLAYER := $(VENV)/.player-installed
 FUZZER := $(VENV)/.fuzzer-installed
 PLOTTER := $(VENV)/.plotter-installed
 ENGINES := $(VENV)/.engines-installed
@@ -61,7 +62,7 @@ help:
 setup: $(STAMP)
 
 # An environment that is already there is used as it is; a half-made one is removed again.
-$(STAMP): setup.py pyproject.toml gamenet/_version.py
+define make_environment
 	@python=$(PYTHON); if [ -x $(BIN)/python ]; then python=$(BIN)/python; fi; \
 	found=$$($$python -c 'import sys; print("%d.%d.%d" % sys.version_info[:3])' 2>/dev/null) || { \
 		echo "gamenet needs Python 3.11 or newer, and '$$python' does not run. Name one: make PYTHON=python3.11" >&2; exit 1; }; \
@@ -71,13 +72,26 @@ $(STAMP): setup.py pyproject.toml gamenet/_version.py
 		echo "Making $(VENV)"; \
 		$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }; \
 	fi
-	@echo "Installing gamenet and its tools into $(VENV)"
+endef
+
+$(STAMP): setup.py pyproject.toml gamenet/_version.py
+	$(make_environment)
+	@echo "Installing gamenet and its tools into $(VENV), which takes a minute"
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+# The game alone is there in a third of the time: who wants to play does not wait for the rest.
+$(PLAYER): setup.py pyproject.toml gamenet/_version.py
+	$(make_environment)
+	@if [ ! $(STAMP) -nt setup.py ]; then \
+		echo "Installing the game into $(VENV)"; \
+		$(BIN)/python -m pip install -qq --disable-pip-version-check --editable '.[play]'; \
+	fi
 	@touch $@
 
 # ------------------------------------------------------------------------------------------- use
 
-play: $(STAMP)
+play: $(PLAYER)
 	@$(BIN)/gamenet play --host --beacon "The field of $${USER:-somebody}"
 
 demo: $(STAMP)

@@ -40,7 +40,11 @@ html_theme = "furo"
 html_title = f"gamenet {release}"
 html_copy_source = False
 html_show_sourcelink = False
-html_theme_options = {"navigation_with_keys": True}
+html_theme_options = {
+    "navigation_with_keys": True,
+    # A line of 100 characters, the longest there is in a listing, is as wide as the text.
+    "light_css_variables": {"code-font-size": "0.735rem"},
+}
 # For light and for dark pages; both can be read by those who see colours otherwise.
 pygments_style = "a11y-light"
 pygments_dark_style = "a11y-high-contrast-dark"

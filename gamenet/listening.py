@@ -249,7 +249,7 @@ class Listening:
         number = getattr(cause, "errno", None)
         hint = ""
         if number == errno.EADDRINUSE:
-            hint = "; another server is running there, or choose another port with --listen"
+            hint = "; perhaps another server is running there: stop it, or listen on another port"
         failure = ListenFailed(f"cannot listen on {kind} {where}: {reason}{hint}")
         failure.errno = number
         raise failure

@@ -56,4 +56,7 @@ if __name__ == "__main__":
     with gamenet.GameClient(
         address, user=name, game_name="orchard/1", messages=MESSAGES
     ) as client:
-        play(client)
+        try:
+            play(client)
+        except KeyboardInterrupt:  # Ctrl-C; the end of "with" says goodbye
+            pass

@@ -116,6 +116,7 @@ def test_aPortInUseIsOneLine(folder: Path) -> None:
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.count("\n") == 1
     assert f"cannot listen on TCP 127.0.0.1:{port}" in done.stderr
+    assert "stop it, or listen on another port" in done.stderr
 
 
 def test_itIsEmptiedAndReloadedAsTheDaemonIs(folder: Path) -> None:

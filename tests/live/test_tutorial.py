@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from contextlib import ExitStack
+from functools import partial
 from typing import TYPE_CHECKING
 
 from tests.live.daemon import HANGS_SECONDS
@@ -43,6 +45,27 @@ def joins_and_ends(play: Play, process: subprocess.Popen[str], window: Window) -
     assert process.wait(HANGS_SECONDS) == 0
     assert process.stdout is not None
     assert "Traceback" not in process.stdout.read()
+
+
+def test_a_name_is_free_again_at_once_after_ctrl_c_at_a_window(tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        windows = stack.enter_context(Windows())
+        play = Play(2, tmp_path / "2", stack)
+        play.wait_for_server()
+        for is_last in (False, True):
+            process = play.open_window("ada", windows)
+            window = windows.next()
+            until(partial(has_an_answer, window), "the server has answered")
+            assert window.variable("status") == "'You are ada'"
+            if not is_last:
+                process.send_signal(signal.SIGINT)
+                process.wait(HANGS_SECONDS)
+            window.forget()
+
+
+def has_an_answer(window: Window) -> bool:
+    status = window.variable("status")
+    return "You are" in status or "over" in status
 
 
 def test_a_window_refuses_an_address_that_is_none_in_one_line() -> None:

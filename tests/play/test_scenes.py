@@ -86,6 +86,15 @@ class JoinTests(SceneCase):
             theatre.app.to_join(PLAYED, at_once=True)
             theatre.until(lambda: theatre.scene.problem)
             self.assertEqual(theatre.scene.problem, "That server runs a different game.")
+            self.assertIs(theatre.scene.form.focused, theatre.scene.address)
+
+    def test_where_no_server_answers_it_is_the_address_that_is_to_be_changed(self) -> None:
+        with Theatre() as theatre:
+            theatre.simulation.stop_server(5.0)
+            theatre.app.to_join(PLAYED, at_once=True)
+            theatre.until(lambda: theatre.scene.problem)
+            self.assertIn("no server answers", theatre.scene.problem.lower())
+            self.assertIs(theatre.scene.form.focused, theatre.scene.address)
 
     def test_a_join_can_be_given_up(self) -> None:
         with Theatre(profile="satellite") as theatre:

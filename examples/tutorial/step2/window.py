@@ -1,3 +1,4 @@
+import atexit
 import sys
 
 import gamenet
@@ -12,6 +13,7 @@ clock = pygame.time.Clock()
 me = sys.argv[1] if len(sys.argv) > 1 else ""     # no name: the server finds one
 client = gamenet.GameClient("localhost", user=me, game_name="meadow/1", insecure=True)
 client.start(wait=False)                          # the answer comes later
+atexit.register(client.stop)                      # says goodbye, whatever happens
 
 status = "Joining ..."
 running = True
@@ -32,9 +34,8 @@ while running:
 
     # Draw it all.
     screen.fill("darkgreen")
-    screen.blit(font.render(status, True, "white"), (10, 10))
+    screen.blit(font.render(status, True, "white", wraplength=620), (10, 10))
     pygame.display.flip()
     clock.tick(60)
 
-client.stop()
 pygame.quit()

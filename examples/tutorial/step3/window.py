@@ -1,3 +1,4 @@
+import atexit
 import sys
 
 import gamenet
@@ -23,6 +24,7 @@ client = gamenet.GameClient(
     "localhost", user=me, game_name=GAME, messages=[Place], insecure=True
 )
 client.start(wait=False)                          # the answer comes later
+atexit.register(client.stop)                      # says goodbye, whatever happens
 
 status = "Joining ..."
 buttons = 0                                       # the arrow keys that are down
@@ -56,9 +58,8 @@ while running:
     screen.fill("darkgreen")
     if place:
         pygame.draw.rect(screen, "gold", (place.x - 10, place.y - 10, 20, 20))
-    screen.blit(font.render(status, True, "white"), (10, 10))
+    screen.blit(font.render(status, True, "white", wraplength=WIDTH - 20), (10, 10))
     pygame.display.flip()
     clock.tick(60)
 
-client.stop()
 pygame.quit()

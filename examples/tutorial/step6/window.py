@@ -1,3 +1,4 @@
+import atexit
 import sys
 
 import gamenet
@@ -27,6 +28,7 @@ try:
 except gamenet.ConfigError as error:              # the address is not one
     sys.exit(str(error))
 client.start(wait=False)                          # the answer comes later
+atexit.register(client.stop)                      # says goodbye, whatever happens
 
 status = "Joining ..."
 buttons = 0                                       # the arrow keys that are down
@@ -74,11 +76,10 @@ while running:
         colour = "gold" if name == client.player.name else "skyblue"
         pygame.draw.rect(screen, colour, (x - 10, y - 10, 20, 20))
         screen.blit(font.render(name, True, colour), (x - 10, y - 32))
-    for row, line in enumerate([status, *chat]):
-        screen.blit(font.render(line, True, "white"), (10, 10 + 24 * row))
+    lines = "\n".join([status, *chat])
+    screen.blit(font.render(lines, True, "white", wraplength=WIDTH - 20), (10, 10))
     screen.blit(font.render(f"> {typed}", True, "white"), (10, HEIGHT - 30))
     pygame.display.flip()
     clock.tick(60)
 
-client.stop()
 pygame.quit()

@@ -140,11 +140,15 @@ class JoinScene(Scene):
 
     def _refused(self, over: Over) -> None:
         """The server did not let the player in, or there was none."""
-        field = {
-            RefusalReason.NAME: self.name,
-            RefusalReason.DUPLICATE: self.name,
-            RefusalReason.CREDENTIALS: self.password,
-        }.get(over.refusal or RefusalReason.INTERNAL)
+        # Who was refused by nobody has reached nobody.
+        field: TextField | None = self.address
+        if over.refusal is not None:
+            field = {
+                RefusalReason.NAME: self.name,
+                RefusalReason.DUPLICATE: self.name,
+                RefusalReason.CREDENTIALS: self.password,
+                RefusalReason.GAME: self.address,
+            }.get(over.refusal)
         if field is not None:
             self._point_at(field, over.text)
         self._failed(over.text)

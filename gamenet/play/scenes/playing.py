@@ -41,7 +41,7 @@ HINT_SECONDS: Final = 12.0
 SILENCE_SECONDS: Final = 2.0
 """Without a state for so long, the player is told; less is a hiccup."""
 PLAYERS_SHOWN: Final = 16
-KEYS: Final = "Enter: talk    Tab: players    F3: network    Esc: menu"
+KEYS: Final = "Arrows: walk    Enter: talk    Tab: players    F3: network    Esc: menu"
 
 
 class PlayingScene(Scene):
