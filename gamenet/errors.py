@@ -193,7 +193,10 @@ class WireError(RemoteProtocolError):
 
 
 class ListenFailed(GamenetError, OSError):
-    """A port could not be opened, with the address and the reason in one line."""
+    """A port could not be opened, with the address and the reason in one line.
+
+    ``errno`` is the system's number of the reason, or None if it has none.
+    """
 
 
 class JoinRefused(GamenetError):

@@ -246,10 +246,13 @@ class Listening:
             log.info("not listening on {interface}: {reason}", interface=interface, reason=reason)
             return
         where = join_address(interface, port)
+        number = getattr(cause, "errno", None)
         hint = ""
-        if getattr(cause, "errno", None) == errno.EADDRINUSE:
+        if number == errno.EADDRINUSE:
             hint = "; perhaps another server is running there: stop it, or listen on another port"
-        raise ListenFailed(f"cannot listen on {kind} {where}: {reason}{hint}")
+        failure = ListenFailed(f"cannot listen on {kind} {where}: {reason}{hint}")
+        failure.errno = number
+        raise failure
 
 
 def _no_socket(number: int, error: Exception) -> ListenFailed:

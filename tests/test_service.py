@@ -189,7 +189,7 @@ class ListeningTests(ServiceCase):
                 self.assertIn("7777", str(error))
                 self.assertIn(interface, str(error))
                 self.assertNotIn("\n", str(error))
-                self.assertIsInstance(error, OSError)
+                self.assertEqual(error.errno, errno.EADDRINUSE)
                 self.network.run(1.0)
                 self.assertEqual((self.network.udp, self.network.tcp), ({}, {}))
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+import warnings
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import pygame
@@ -208,7 +209,10 @@ class App:
         self._closing.begin(lambda: stay.client.stop(STOP_SECONDS))
 
     def tell(self, text: str) -> None:
-        print(f"gamenet play: {text}", file=sys.stderr, flush=True)
+        try:
+            print(f"gamenet play: {text}", file=sys.stderr, flush=True)
+        except OSError:
+            pass  # the terminal has gone, or its disk is full: the window says it as well
 
 
 def new_client(make: Callable[..., GameClient], wish: Wish) -> GameClient:
@@ -228,6 +232,8 @@ def new_client(make: Callable[..., GameClient], wish: Wish) -> GameClient:
 
 def _toggle_fullscreen() -> None:
     try:
-        pygame.display.toggle_fullscreen()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of a window that is made anew, which nobody minds
+            pygame.display.toggle_fullscreen()
     except pygame.error:
         pass  # a display that cannot; the window stays as it is

@@ -9,6 +9,7 @@ an address with its fingerprint, which others have written down, stays good.
 
 from __future__ import annotations
 
+import errno
 import threading
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,7 +18,7 @@ from platformdirs import user_data_path
 from gamenet.addresses import DEFAULT_PORT, is_loopback, join_address, parse_address
 from gamenet.certificates import CERT_FILE, KEY_FILE, make_certificate, own_names, write_certificate
 from gamenet.demo import game
-from gamenet.errors import GamenetError
+from gamenet.errors import ConfigError, GamenetError, ListenFailed
 from gamenet.facade import GameServer
 from gamenet.lan import interfaces
 from gamenet.play.endings import sentence
@@ -64,9 +65,9 @@ class Hosting:
 
     def start(self) -> None:
         """Have it run soon; ``address`` or ``problem`` say what came of it. One that runs stays."""
-        if self.address or (self._thread is not None and self._thread.is_alive()):
+        if self._runs or (self._thread is not None and self._thread.is_alive()):
             return
-        self.problem = ""
+        self.address = self.problem = ""
         thread = threading.Thread(target=self._run, name="gamenet-hosting", daemon=True)
         try:
             thread.start()
@@ -74,6 +75,11 @@ class Hosting:
             self.problem = sentence(f"no server can be started here: {error}")
         else:
             self._thread = thread
+
+    @property
+    def _runs(self) -> bool:
+        """Whether there is one, and its game has not failed since."""
+        return bool(self.address) and self.server is not None and self.server.running
 
     def stop(self, timeout: float = STOP_SECONDS) -> None:
         """Send everybody away and close; waits for it."""
@@ -94,21 +100,37 @@ class Hosting:
                 **self._trust(),
             )
             server.start()
-        except GamenetError as error:
-            self.problem = sentence(f"no server can be started here: {error}")
-        except OSError as error:
-            where = f"{error.filename}: {error.strerror}" if error.filename else str(error)
-            self.problem = sentence(f"no server can be started here: {where}")
+        except (GamenetError, OSError) as error:
+            self.problem = sentence(f"no server can be started here: {self._why(error)}")
         else:
             self.server = server
             self.invitation = server.address if self.insecure else _seen_from_outside(server)
             self.address = server.address
 
+    def _why(self, error: Exception) -> str:
+        """What was in the way, and what a player can do about it."""
+        if isinstance(error, ListenFailed) and error.errno == errno.EADDRINUSE:
+            return (
+                f"another program has port {self._port} already: if it is a server of this game, "
+                "join it; or have another port, by gamenet play --host --port N"
+            )
+        if isinstance(error, ConfigError) and error.field in ("cert_file", "key_file"):
+            return f"{error}; without the files of {self._where()} new ones are made"
+        if isinstance(error, ConfigError) and not error.field:
+            return f"{error}, in {self._where()}"
+        if isinstance(error, OSError) and error.filename:
+            return f"{error.filename}: {error.strerror}"
+        return str(error)
+
+    def _where(self) -> Path:
+        """The folder of the certificate."""
+        return self._folder or user_data_path("gamenet", appauthor=False)
+
     def _trust(self) -> dict[str, Any]:
         """What makes the traffic secret, as ``GameServer`` takes it."""
         if self.insecure:
             return {"insecure": True}
-        folder = self._folder or user_data_path("gamenet", appauthor=False)
+        folder = self._where()
         folder.mkdir(parents=True, exist_ok=True)
         cert, key = folder / CERT_FILE, folder / KEY_FILE
         if not (cert.exists() and key.exists()):

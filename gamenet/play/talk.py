@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 BUBBLE_SECONDS: Final = 5.0
 MOST_LINES: Final = 200
+MOST_BUBBLES: Final = 256
+"""More than there are heroes in view; the oldest ones go first."""
 MOST_WAITING: Final = 50
 """Of one's own lines that nobody has heard yet; a person who has typed so many is told to wait."""
 
@@ -82,7 +84,10 @@ class Talk:
                 pass
         self.lines.append(Line(name, text, now, chat.private))
         if chat.player.id:
+            self._bubbles.pop(chat.player.id, None)
             self._bubbles[chat.player.id] = text, now + BUBBLE_SECONDS
+            if len(self._bubbles) > MOST_BUBBLES:
+                del self._bubbles[next(iter(self._bubbles))]
 
     def note(self, text: str, now: float) -> None:
         """A line of the game's own."""

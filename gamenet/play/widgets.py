@@ -125,7 +125,9 @@ class TextField(Widget):
 
     def type(self, text: str) -> None:
         """Add to the end, as far as there is room."""
-        typed = "".join(character for character in text if character.isprintable())
+        # No more is looked at than may come of it: a clipboard can hold a whole film.
+        start = text[: 2 * self._most]
+        typed = "".join(character for character in start if character.isprintable())
         self.text = (self.text + typed)[: self._most]
 
     def handle(self, event: pygame.event.Event) -> None:

@@ -5,13 +5,12 @@ Layer 4. Runs on: the game thread. Needs pygame-ce.
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from functools import lru_cache
 from typing import Final
 
 import pygame
 
-from gamenet.play.lettering import inked
+from gamenet.play.lettering import DOTS, Ruler, inked
 
 Colour = tuple[int, int, int]
 
@@ -35,8 +34,15 @@ def font(size: int) -> pygame.font.Font:
     return pygame.font.Font(None, size + 4)
 
 
+@lru_cache(maxsize=8)
+def ruler(size: int) -> Ruler:
+    """What measures text in that size."""
+    return Ruler(font(size))
+
+
 def forget_fonts() -> None:
     """Before pygame's fonts are shut down: none of them may be used again."""
+    ruler.cache_clear()
     font.cache_clear()
 
 
@@ -63,32 +69,7 @@ def write(
 @lru_cache(maxsize=256)
 def wrapped(text: str, width: int, size: int = NORMAL) -> tuple[str, ...]:
     """*text* in lines of at most *width* pixels; a word that is longer is cut."""
-    lines: list[str] = []
-    line = ""
-    for word in text.split():
-        longer = f"{line} {word}" if line else word
-        if font(size).size(longer)[0] <= width:
-            line = longer
-            continue
-        if line:
-            lines.append(line)
-        *full, line = _cut(word, width, size)
-        lines += full
-    return (*lines, line) if line else tuple(lines)
-
-
-def _cut(word: str, width: int, size: int) -> list[str]:
-    """A word in pieces of at most *width* pixels, or of one character."""
-    pieces = []
-    while True:
-        fitting = bisect_right(
-            range(len(word) + 1), width, key=lambda n: font(size).size(word[:n])[0]
-        )
-        length = max(1, fitting - 1)
-        pieces.append(word[:length])
-        word = word[length:]
-        if not word:
-            return pieces
+    return tuple(ruler(size).lines(text, width))
 
 
 def write_lines(
@@ -121,8 +102,7 @@ def shade(surface: pygame.Surface, rect: pygame.Rect, opacity: int = 190) -> Non
 
 def fitting(text: str, width: int) -> str:
     """*text*, cut with dots where it has no room."""
-    if font(NORMAL).size(text)[0] <= width:
+    measure = ruler(NORMAL)
+    if measure.width(text) <= width:
         return text
-    while text and font(NORMAL).size(f"{text}...")[0] > width:
-        text = text[:-1]
-    return f"{text}..."
+    return text[: measure.room(text, width - measure.width(DOTS))] + DOTS

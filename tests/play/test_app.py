@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import threading
+import warnings
 from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -123,11 +125,33 @@ class LoopTests(SynchronousTestCase):
             theatre.press(pygame.K_F11)
             self.assertEqual(asked, [True])
 
+    def test_what_pygame_thinks_of_a_new_window_is_not_for_the_terminal(self) -> None:
+        def toggle() -> None:
+            warnings.warn("re-creating window in toggle_fullscreen", Warning, stacklevel=1)
+
+        self.patch(pygame.display, "toggle_fullscreen", toggle)
+        with warnings.catch_warnings(record=True) as said, Theatre() as theatre:
+            warnings.simplefilter("always")
+            theatre.press(pygame.K_F11)
+        self.assertEqual(said, [])
+
     def test_what_is_said_at_the_terminal_is_one_line(self) -> None:
         err = io.StringIO()
         with contextlib.redirect_stderr(err):
             app.App.tell(None, "Nobody is there.")  # type: ignore[arg-type]
         self.assertEqual(err.getvalue(), "gamenet play: Nobody is there.\n")
+
+    def test_the_game_goes_on_though_nobody_reads_the_terminal(self) -> None:
+        reader, writer = os.pipe()
+        os.close(reader)
+        with open(writer, "w", encoding="utf-8", closefd=False) as gone:
+            with contextlib.redirect_stderr(gone), Theatre("bob") as theatre:
+                del theatre.app.tell
+                scene = theatre.play()
+            with contextlib.suppress(BrokenPipeError):
+                gone.close()
+        os.close(writer)
+        self.assertTrue(scene.world.own)
 
 
 class ClosingTests(SynchronousTestCase):

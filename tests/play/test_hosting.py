@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import threading
 from pathlib import Path
 from typing import Any, ClassVar
@@ -9,7 +10,7 @@ from typing import Any, ClassVar
 from twisted.trial.unittest import SynchronousTestCase
 
 from gamenet.certificates import CERT_FILE, KEY_FILE
-from gamenet.errors import ListenFailed
+from gamenet.errors import ConfigError, ListenFailed
 from gamenet.lan import Interface
 from gamenet.play import hosting
 from gamenet.play.hosting import Hosting
@@ -27,6 +28,7 @@ class FakeServer:
         self.made.append({"listen": listen, **fields})
         self.address = f"gamenet://localhost:{listen}#sha256={PIN}"
         self.stops: list[float] = []
+        self.running = True
 
     def start(self) -> None:
         if self.problem is not None:
@@ -93,6 +95,17 @@ class HostingTests(SynchronousTestCase):
         server: Any = made.server
         self.assertEqual((made.address, server.stops), ("", [3.0]))
 
+    def test_one_whose_game_has_failed_can_be_started_again(self) -> None:
+        made = self.host()
+        failed: Any = made.server
+        failed.running = False
+        made.start()
+        assert made._thread is not None
+        made._thread.join()
+        self.assertEqual(len(self.made), 2)
+        self.assertIsNot(made.server, failed)
+        self.assertTrue(made.address)
+
     def test_why_it_cannot_be_started_is_a_sentence(self) -> None:
         self.patch(FakeServer, "problem", ListenFailed("port 7000 is in use"))
         made = self.host()
@@ -103,6 +116,36 @@ class HostingTests(SynchronousTestCase):
         assert made._thread is not None
         made._thread.join()
         self.assertEqual((made.problem, bool(made.address)), ("", True))
+
+    def test_a_port_that_is_taken_is_one_to_join_or_to_change(self) -> None:
+        taken = ListenFailed("cannot listen; choose another port with --listen")
+        taken.errno = errno.EADDRINUSE
+        self.patch(FakeServer, "problem", taken)
+        self.assertEqual(
+            self.host().problem,
+            "No server can be started here: another program has port 7000 already: if it is a "
+            "server of this game, join it; or have another port, by gamenet play --host --port N.",
+        )
+
+    def test_a_certificate_that_cannot_be_used_says_what_to_do_with_it(self) -> None:
+        broken = ConfigError("cert_file", "it holds no certificate")
+        self.patch(FakeServer, "problem", broken)
+        self.assertEqual(
+            self.host().problem,
+            "No server can be started here: cert_file: it holds no certificate; without the files "
+            f"of {self.folder} new ones are made.",
+        )
+
+    def test_a_full_disk_is_named(self) -> None:
+        def write(*anything: object, force: bool) -> None:
+            raise ConfigError("", "cannot write gamenet-key.pem: No space left on device")
+
+        self.patch(hosting, "write_certificate", write)
+        self.assertEqual(
+            self.host().problem,
+            "No server can be started here: cannot write gamenet-key.pem: No space left on "
+            f"device, in {self.folder}.",
+        )
 
     def test_a_folder_that_cannot_be_written_is_named(self) -> None:
         self.folder.parent.mkdir(parents=True)

@@ -12,10 +12,12 @@ from tests.play.theatre import PLAYED, Theatre, nearby
 
 import pygame  # isort: skip
 
+from gamenet.play.scenes import join
 from gamenet.play.scenes.join import JoinScene
 from gamenet.play.scenes.over import OverScene
 from gamenet.play.scenes.playing import PlayingScene
 from gamenet.play.stage import Wish
+from gamenet.play.writing import wrapped
 
 
 class SceneCase(SynchronousTestCase):
@@ -128,6 +130,18 @@ class JoinTests(SceneCase):
                 theatre.app.surface = pygame.Surface(size)
                 theatre.frames()
 
+    def test_a_server_of_ones_own_that_runs_is_not_forgotten(self) -> None:
+        with Theatre() as theatre:
+            for address, label in (
+                ("", join.HOST),
+                ("field.example", join.HOSTED),
+                ("", join.HOST),
+            ):
+                theatre.hosting.address = address
+                theatre.frames()
+                labels = [widget.label for widget in theatre.scene.form.widgets]
+                self.assertIn(label, labels)
+
 
 class NearbyTests(SceneCase):
     """Servers of the local network."""
@@ -145,6 +159,25 @@ class NearbyTests(SceneCase):
             theatre.until(lambda: isinstance(theatre.scene, PlayingScene))
             self.assertEqual(theatre.scene.stay.wish.address, "10.0.0.1:7777")
             self.assertTrue(theatre.scene.stay.wish.insecure)
+
+    def test_servers_that_have_no_room_are_counted(self) -> None:
+        written: list[str] = []
+        real = join.write
+
+        def write(surface: Any, text: str, *at: Any, **how: Any) -> Any:
+            written.append(text)
+            return real(surface, text, *at, **how)
+
+        self.patch(join, "write", write)
+        with Theatre() as theatre:
+            for count, told in ((6, False), (9, True), (6, False)):
+                theatre.lan.found = [nearby("x", f"10.0.0.{number}") for number in range(count)]
+                theatre.frames()
+                written.clear()
+                theatre.frames()
+                self.assertEqual(
+                    "and 3 more, which 'gamenet discover' lists" in written, told, written
+                )
 
     def test_the_focus_stays_while_servers_come_and_go(self) -> None:
         with Theatre() as theatre:
@@ -381,6 +414,16 @@ class PlayingTests(SceneCase):
                 for row in range(max(0, above.top), above.bottom)
             ]
             self.assertGreater(sum(changed), 200)
+
+    def test_only_what_is_shown_of_a_flood_of_chat_is_broken_into_lines(self) -> None:
+        with Theatre("bob") as theatre:
+            scene = theatre.play()
+            for number in range(200):
+                scene.world.talk.note(f"line {number}", theatre.simulation.time)
+            wrapped.cache_clear()
+            shown = scene._lines(theatre.simulation.time, 900)
+            self.assertEqual([text for text, _ in shown], [f"* line {n}" for n in range(194, 200)])
+            self.assertEqual(wrapped.cache_info().misses, 6)
 
     def test_old_lines_go_unless_somebody_types(self) -> None:
         with Theatre("bob") as theatre:

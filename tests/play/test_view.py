@@ -25,7 +25,7 @@ from gamenet.demo.field import (
 from gamenet.errors import ConfigError
 from gamenet.play.art.palette import INK
 from gamenet.play.field_map import FIELD, Frame, load
-from gamenet.play.lettering import MOST_KEPT, Lettering
+from gamenet.play.lettering import MOST_KEPT, Lettering, Ruler
 from gamenet.play.scenery import NIGHT, frame_at
 from gamenet.play.sight import Sight
 from gamenet.play.sprites import STEPS_HZ, Sprites, look_of, pose_of
@@ -438,6 +438,20 @@ class LetteringTests(DrawnCase):
     def test_dots_say_that_there_was_more(self) -> None:
         self.assertTrue(self.lines("word " * 30)[2].endswith("..."))
         self.assertFalse(self.lines("one two three")[-1].endswith("..."))
+
+    def test_a_line_of_many_scripts_is_broken_without_being_measured(self) -> None:
+        measured: list[str] = []
+
+        class Font:
+            def size(self, text: str) -> tuple[int, int]:
+                measured.append(text)
+                return 7 * len(text), 12
+
+        ruler = Ruler(Font())
+        lines = list(ruler.lines("w\N{CYRILLIC SMALL LETTER YA}\u0301\u5b57" * 125, 70))
+        self.assertEqual({len(line) for line in lines}, {10})
+        self.assertEqual(set("".join(measured)), set("w\N{CYRILLIC SMALL LETTER YA}\u0301\u5b57 "))
+        self.assertLessEqual(len(measured), 2 * 5)
 
     def test_an_outline_is_around_every_letter(self) -> None:
         plain = self.lettering.line("i", (255, 255, 255))

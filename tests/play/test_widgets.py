@@ -97,6 +97,21 @@ class FieldTests(DrawnCase):
         field.handle(key(pygame.K_v))
         self.assertEqual(field.text, "ab")
 
+    def test_no_more_of_a_film_in_the_clipboard_is_looked_at_than_there_is_room_for(self) -> None:
+        looked: list[str] = []
+
+        class Film(str):
+            def __getitem__(self, part: Any) -> str:
+                looked.append(str.__getitem__(self, part))
+                return looked[-1]
+
+            def __iter__(self) -> Any:
+                raise AssertionError("all of it is looked at")
+
+        field = TextField("Name", most=4)
+        field.type(Film("x" * 1_000_000))
+        self.assertEqual((field.text, [len(each) for each in looked]), ("xxxx", [8]))
+
     def test_a_secret_is_not_shown(self) -> None:
         drawn: list[str] = []
         real = widgets.draw_typed

@@ -15,6 +15,7 @@ from gamenet.demo.game import join_state, pack_hero
 from gamenet.play import world as module
 from gamenet.play.endings import Over
 from gamenet.play.heroes import Pose
+from gamenet.play.talk import MOST_BUBBLES, Talk
 from gamenet.play.world import Acquaintance, World
 from gamenet.testing import Simulation
 from tests.play.players import FRAME, Players, add_beside
@@ -240,6 +241,15 @@ class NameTests(FieldCase):
 
 class TalkTests(FieldCase):
     """Lines and bubbles."""
+
+    def test_a_flood_of_speakers_leaves_so_many_bubbles(self) -> None:
+        talk = Talk()
+        for hero_id in range(1, MOST_BUBBLES + 2):
+            talk.heard(
+                gamenet.Chat(gamenet.Player(hero_id, "x", ""), "hello", False), 0.0, own=False
+            )
+        self.assertEqual((talk.bubble(1, 1.0), talk.bubble(2, 1.0)), ("", "hello"))
+        self.assertEqual(talk.bubble(MOST_BUBBLES + 1, 1.0), "hello")
 
     def test_a_line_hangs_above_its_author_for_five_seconds(self) -> None:
         with Players("ada", "bob") as players:

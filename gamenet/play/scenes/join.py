@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 MOST_ADDRESS_CHARACTERS: Final = 400
 MOST_PASSWORD_CHARACTERS: Final = 256
 MOST_SERVERS_SHOWN: Final = 6
+HOST: Final = "Host and play"
+HOSTED: Final = "Play on your server, which runs"
 COLUMN: Final = 380
 """Width of each of the two columns, in pixels."""
 
@@ -64,9 +66,12 @@ class JoinScene(Scene):
             self.insecure,
             Button("Join", self.join),
         ]
-        self._host = [Button("Host and play", self.host), self.announced]
+        self._hosting_button = Button(HOST, self.host)
+        self._host = [self._hosting_button, self.announced]
         self._cancelling = Form([Button("Cancel", self.cancel)])
         self._found: tuple[Found, ...] = ()
+        self._more = 0
+        """Servers nearby for which there is no room."""
         self._nearby: dict[str, Button] = {}
         self.form = Form([*self._own, *self._host])
         if wish.address:
@@ -173,6 +178,8 @@ class JoinScene(Scene):
 
     def update(self, now: float) -> None:
         self._look_around()
+        # Who has left it, or given up to join it, is told that others can still come in.
+        self._hosting_button.label = HOSTED if self.stage.hosting.address else HOST
         if self._hosting:
             self._look_at_own_server()
         stay = self._stay
@@ -199,7 +206,9 @@ class JoinScene(Scene):
             self._begin(Wish(hosting.address, self.name.text.strip(), insecure=hosting.insecure))
 
     def _look_around(self) -> None:
-        found = tuple(self.stage.lan.servers())[:MOST_SERVERS_SHOWN]
+        there = self.stage.lan.servers()
+        self._more = max(0, len(there) - MOST_SERVERS_SHOWN)
+        found = tuple(there[:MOST_SERVERS_SHOWN])
         if found == self._found:
             return
         self._found = found
@@ -255,7 +264,10 @@ class JoinScene(Scene):
             text = self.stage.lan.problem or "none has been found so far"
             write_lines(surface, text, (column.x, y), column.width, size=SMALL, colour=FAINT)
         area = pygame.Rect(column.x, y, column.width, 0)
-        self.form.draw(surface, area, list(self._nearby.values()))
+        y = self.form.draw(surface, area, list(self._nearby.values()))
+        if self._more:
+            text = f"and {self._more} more, which 'gamenet discover' lists"
+            write(surface, text, (column.x, y), size=SMALL, colour=FAINT)
 
     def _draw_waiting(self, surface: pygame.Surface, now: float) -> None:
         width, height = surface.get_size()

@@ -29,6 +29,8 @@ from gamenet.play.writing import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from gamenet.play.writing import Colour
 
 LINE_SECONDS: Final = 10.0
@@ -175,19 +177,26 @@ class PlayingScene(Scene):
 
     def _lines(self, now: float, width: int) -> list[tuple[str, Colour]]:
         """What is to be read of the chat, the oldest first."""
-        talk = self.world.talk
+        most = LINES_SHOWN if self.typed is None else LINES_WHILE_TYPING
         shown: list[tuple[str, Colour]] = []
-        for line in talk.lines:
-            if self.typed is None and now - line.at > LINE_SECONDS:
-                continue
-            said = f"{line.name}{' (to you)' if line.private else ''}: " if line.name else "* "
-            colour = FAINT if not line.name else INK
-            shown += [(part, colour) for part in wrapped(said + line.text, width, SMALL)]
+        # From the newest up: the others have no room, and each costs time.
+        for text, colour in self._said(now):
+            shown[:0] = [(part, colour) for part in wrapped(text, width, SMALL)]
+            if len(shown) >= most:
+                break
+        return shown[-most:]
+
+    def _said(self, now: float) -> Iterator[tuple[str, Colour]]:
+        """What was said, the newest first."""
+        talk = self.world.talk
         if self.world.suspended:
-            for text in talk.waiting:
-                kept = f"(not heard yet) {text}"
-                shown += [(part, FAINT) for part in wrapped(kept, width, SMALL)]
-        return shown[-(LINES_SHOWN if self.typed is None else LINES_WHILE_TYPING) :]
+            for text in reversed(talk.waiting):
+                yield f"(not heard yet) {text}", FAINT
+        for line in reversed(talk.lines):
+            if self.typed is None and now - line.at > LINE_SECONDS:
+                return  # and so are all before it
+            said = f"{line.name}{' (to you)' if line.private else ''}: " if line.name else "* "
+            yield said + line.text, INK if line.name else FAINT
 
     def _draw_hint(self, surface: pygame.Surface) -> None:
         width = surface.get_width()
