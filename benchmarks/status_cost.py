@@ -116,9 +116,10 @@ def rest(clients: list[lean.LeanClient]) -> NoReturn:
 
 
 class Look:
-    """Somebody who asks for a page a second after the last answer, while that is wanted.
+    """Somebody who asks for a page about each second, while that is wanted.
 
-    It keeps its connection for as long as the server does, as browsers and Prometheus do.
+    It comes again when the answer says, as the live page does, and keeps its connection for as long
+    as the server does, as browsers and Prometheus do.
     """
 
     def __init__(self, address: str, path: str, wanted: threading.Event) -> None:
@@ -126,6 +127,7 @@ class Look:
         self._path = path
         self._page = HTTPConnection(address, timeout=rig.ANSWER_SECONDS)
         self._wanted = wanted
+        self._again = EVERY_SECONDS
         threading.Thread(target=self._run, daemon=True).start()
 
     def _run(self) -> None:
@@ -134,7 +136,7 @@ class Look:
             time.sleep(random() * EVERY_SECONDS)
             while self._wanted.is_set():
                 self._once()
-                time.sleep(EVERY_SECONDS)
+                time.sleep(self._again)
             self._page.close()
 
     def _once(self) -> None:
@@ -142,6 +144,7 @@ class Look:
             self._page.request("GET", self._path, headers=HEADERS)
             answer = self._page.getresponse()
             body = answer.read()
+            self._again = float(answer.headers.get("Look-Again-Ms", 1_000 * EVERY_SECONDS)) / 1_000
             self.count += 1
             self.bytes += len(body)
             self.failed += answer.status != 200

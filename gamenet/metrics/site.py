@@ -18,6 +18,7 @@ from gamenet.metrics.actions import Actions, Refused
 from gamenet.metrics.connections import API, JSON, StatusSite
 from gamenet.metrics.files import read_page
 from gamenet.metrics.guard import Access, header_of
+from gamenet.metrics.looks import LOOK_AGAIN, Looks
 from gamenet.metrics.report import Report, why_not_ready
 from gamenet.metrics.snapshots import FAILED, Snapshots
 from gamenet.showing import as_json
@@ -64,6 +65,7 @@ class StatusResource(Resource):
         report = Report(service, now(), self._actions.names)
         self._whole = Snapshots(report, reactor, now, self._failed)
         self._brief = Snapshots(report, reactor, now, self._failed, history=False)
+        self._looks = Looks()
         self._files = read_page()
         self._open: dict[bytes, Callable[[Request], bytes | None]] = {
             b"/healthz": self._health,
@@ -136,6 +138,7 @@ class StatusResource(Resource):
         if isinstance(host.sink, Bridge):
             host.sink.showing.looked_at = host.now()
         is_brief = (request.args or {}).get(b"history") == [b"no"]
+        request.setHeader(LOOK_AGAIN, b"%d" % self._looks.again_ms(host.now()))
         snapshots = self._brief if is_brief else self._whole
         return self._from_snapshot(request, snapshots, lambda snapshot: snapshot.body)
 

@@ -42,6 +42,8 @@ class CannedSite:
         """What an action is answered."""
         self.code = 200
         """Of the answer to ``/api/status``."""
+        self.again = ""
+        """Milliseconds after which the page is to ask again, if it is told."""
         self.asked: list[str] = []
         """How the status was asked for, each time."""
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
@@ -72,6 +74,8 @@ class CannedSite:
                 self.send_header("Content-Type", kind)
                 self.send_header("Content-Security-Policy", POLICY)
                 self.send_header("X-Content-Type-Options", "nosniff")
+                if site.again:
+                    self.send_header("Look-Again-Ms", site.again)
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
                 with contextlib.suppress(ConnectionError):  # the browser went elsewhere

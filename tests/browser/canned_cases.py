@@ -289,6 +289,8 @@ class PollTests(CannedCase):
         """)
         # Whoever asks within a second of an answer is told the same again.
         self.browser.wait("a pause", lambda: 1_000 in self.browser.ask("return window.waits"))
+        self.site.again = "700"
+        self.browser.wait("as told", lambda: 700 in self.browser.ask("return window.waits"))
         self.browser.ask("""
             Object.defineProperty(document, "hidden", { value: true, configurable: true });
         """)

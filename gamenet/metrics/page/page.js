@@ -10,13 +10,14 @@ import { showPlayers } from "./players.js";
 import { showServer } from "./server.js";
 import { clock } from "./words.js";
 
-const POLL_MS = 1000; // from an answer to the next question: by then there is news
+const POLL_MS = 1000; // from an answer to the next question, where the site does not say it itself
 const HIDDEN_POLL_MS = 15000;
 const ANSWER_MS = 5000;
 const BACKOFF_MS = [1000, 2000, 4000, 8000, 15000];
 
 let last = null; // the newest status
 let answered = 0; // when it came
+let again = POLL_MS; // when the site wants to be asked next
 let timer = 0;
 let asking = false;
 let failures = 0; // in a row
@@ -32,7 +33,7 @@ async function poll() {
     now = await ask(!last || isBehind(performance.now() - answered));
     answered = performance.now();
     failures = 0;
-    wait = document.hidden ? HIDDEN_POLL_MS : POLL_MS;
+    wait = document.hidden ? HIDDEN_POLL_MS : again;
   } catch (problem) {
     failures += 1;
     wait = BACKOFF_MS[Math.min(failures, BACKOFF_MS.length) - 1];
@@ -49,6 +50,7 @@ async function ask(withHistories) {
     cache: "no-store", redirect: "error", signal: AbortSignal.timeout(ANSWER_MS),
   });
   if (!reply.ok) throw new RangeError(`the status site answers ${reply.status}`);
+  again = Number(reply.headers.get("look-again-ms")) || POLL_MS;
   return reply.json();
 }
 
