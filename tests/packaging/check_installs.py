@@ -380,7 +380,12 @@ def check_removed(shop: Workshop, environment: Path) -> None:
         require("gamenet" not in commands, f"{program} still lists gamenet after uninstalling")
     gone = "import importlib.util as u, sys; sys.exit(u.find_spec('gamenet') is not None)"
     shop.run([bin_folder / "python", "-c", gone])
-    left = [str(path.relative_to(environment)) for path in environment.rglob("*gamenet*")]
+    left = [
+        str(path.relative_to(environment))
+        for path in environment.rglob("*gamenet*")
+        # What Python has cached of a module beside the packages: uv does not take it along.
+        if not (path.suffix == ".pyc" and path.parent.parent.name == "site-packages")
+    ]
     require(not left, f"left behind after uninstalling: {left}")
 
 
