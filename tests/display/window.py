@@ -29,6 +29,8 @@ FAILED: Final = Path(tempfile.gettempdir(), "gamenet-play-failed.png")
 """What was in the window when something was not found there."""
 DRAWN: Final = 0.97
 """The share of a hero's pixels that is there if the hero is; elsewhere it is half of that."""
+UPPER: Final = 0.45
+"""The share of a hero's height that is compared: what lies below a bush may hide."""
 
 
 class Window:
@@ -70,7 +72,9 @@ class Window:
         x, y = self.pixel_of(hero, own)
         feet = y + round(REACH / UNITS_PER_TILE * 16 * self._view.zoom)
         frames = [self._sprites.frame(look_of(hero.id), facing, 0) for facing in range(FACINGS)]
-        left, top = x - frames[0].get_width() // 2, feet - frames[0].get_height()
+        width, height = frames[0].get_size()
+        left, top = x - width // 2, feet - height
+        frames = [frame.subsurface((0, 0, width, round(height * UPPER))) for frame in frames]
         return any(
             share(picture, frame, (left + right, top + down)) > DRAWN
             for frame in frames
